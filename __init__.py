@@ -1,0 +1,1 @@
+"""etsim replays recorded PyTorch runs on hardware their owner does not have."""

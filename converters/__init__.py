@@ -1,0 +1,1 @@
+"""How files become the graph, and back. Never meets the simulator."""

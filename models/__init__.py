@@ -1,0 +1,1 @@
+"""What the world is: graph, hardware, costs, serving formulas. Knows no file format."""

@@ -1,0 +1,1 @@
+"""How time passes in the world: replay, analyses, serving. Never meets the converters."""

@@ -49,22 +49,32 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with _os_errors_named(path, part):
             _refuse_folder(goal)
             yield part
-            if os.path.exists(goal):
-                part.chmod(stat.S_IMODE(goal.stat().st_mode))
+            old_mode = _mode(goal)
+            if old_mode:
+                part.chmod(stat.S_IMODE(old_mode))
             part.replace(goal)
     finally:
         with suppress(OSError):
             part.unlink()
 
 
+def _mode(path: str | Path) -> int:
+    """Give what the path is and may, 0 where there is nothing to be found."""
+    try:
+        return Path(path).stat().st_mode
+    except OSError:
+        return 0
+
+
 def _is_special(path: str | Path) -> bool:
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    mode = _mode(path)
+    return mode != 0 and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _refuse_folder(goal: Path) -> None:
-    if goal.is_dir():
+    if stat.S_ISDIR(_mode(goal)):
         raise UsageError("is a folder", where=goal, remedy="name a file in it")
-    if not goal.parent.is_dir():
+    if not stat.S_ISDIR(_mode(goal.parent)):
         raise UsageError(
             f"the folder {goal.parent} is not there", where=goal.name, remedy="make it first"
         )

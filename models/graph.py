@@ -270,11 +270,11 @@ class ExecutionGraph:
 
     def name_of(self, row: int) -> str:
         """Give a row's name."""
-        return self.names[self.nodes.name[row]]
+        return self.names[int(self.nodes.name[row])]
 
     def lane_of(self, row: int) -> Lane:
         """Give a row's lane."""
-        return self.lanes[self.nodes.lane[row]]
+        return self.lanes[int(self.nodes.lane[row])]
 
     def predecessors(self, row: int) -> Iterator[tuple[int, EdgeKind, int]]:
         """Give (row, kind, lag_ns) of each predecessor."""

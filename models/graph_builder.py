@@ -1,17 +1,19 @@
 """Build a graph row by row: for tests, examples and small edits; readers build columns at once.
 
-    builder = GraphBuilder()
-    main = builder.lane(LaneKind.HOST, group=1, number=1)
-    a = builder.add("a", main, duration_ns=2)
-    b = builder.add("b", main, duration_ns=3, after=[(a, EdgeKind.HOST_ORDER, 1)])
-    graph = builder.build()
+>>> builder = GraphBuilder()
+>>> main = builder.lane(LaneKind.HOST, group=1, number=1)
+>>> a = builder.add("a", main, duration_ns=2)
+>>> b = builder.add("b", main, duration_ns=3, after=[(a, EdgeKind.HOST_ORDER, 1)])
+>>> len(builder.build())
+2
 """
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .graph import (
     COLUMN_DEFAULTS,
@@ -138,7 +140,7 @@ class GraphBuilder:
         ).checked()
 
     def _columns(self) -> Columns:
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             key: np.array(
                 [row.get(key, COLUMN_DEFAULTS.get(key, 0)) for row in self._rows], dtype=dtype
             )

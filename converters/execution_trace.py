@@ -1,0 +1,228 @@
+"""Read PyTorch's execution traces (ExecutionTraceObserver), all schemas from 1.0.1 to 1.1.1.
+
+Two layouts exist. 1.0.1 keeps everything flat in the node; later ones nest inputs and outputs
+and put the rest into `attrs`. Which one a node has is seen from the node, not from the version.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ..models.errors import TraceFormatError
+from ..models.graph import NONE, Int64s
+from .files import FileKind, expect_kind, read_bytes, sniff
+from .kineto_events import json_fault
+
+KNOWN_SCHEMAS = ("1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0", "1.1.1")
+PROCESS_NODE = "[pytorch|profiler|execution_trace|process]"
+STRUCTURAL_PREFIXES = (
+    "[pytorch|profiler|execution_trace|",
+    "[pytorch|profiler|execution_graph|",
+)
+PROCESS_GROUP_INIT = "## process_group:init ##"
+EMPTY = msgspec.Raw(b"[]")
+
+
+class Attribute(msgspec.Struct, gc=False):
+    """One entry of a node's `attrs`."""
+
+    name: str = ""
+    value: int | float | bool | str | list[object] | None = None
+
+
+class Arguments(msgspec.Struct, gc=False, frozen=True):
+    """Inputs or outputs of a node, as raw JSON: most are equal and are parsed once."""
+
+    values: msgspec.Raw = EMPTY
+    shapes: msgspec.Raw = EMPTY
+    types: msgspec.Raw = EMPTY
+    strides: msgspec.Raw = EMPTY
+
+
+NO_ARGUMENTS = Arguments()
+
+
+class Node(msgspec.Struct, gc=False):
+    """What both layouts share; the nested one has the other fields in `attrs`."""
+
+    id: int
+    name: str = ""
+    ctrl_deps: int | None = None
+    attrs: list[Attribute] | None = None
+    parent: int | None = None
+    rf_id: int = 0
+    fw_parent: int = 0
+    seq_id: int = NONE
+    scope: int = 0
+    tid: int = 0
+    op_schema: str = ""
+
+
+class _NestedNode(Node, gc=False):
+    inputs: Arguments = NO_ARGUMENTS
+    outputs: Arguments = NO_ARGUMENTS
+
+
+class _FlatNode(Node, gc=False):
+    inputs: msgspec.Raw = EMPTY
+    input_shapes: msgspec.Raw = EMPTY
+    input_types: msgspec.Raw = EMPTY
+    outputs: msgspec.Raw = EMPTY
+    output_shapes: msgspec.Raw = EMPTY
+    output_types: msgspec.Raw = EMPTY
+
+
+class _Head(msgspec.Struct):
+    schema: str = ""
+    pid: int = 0
+    time: str = ""
+    start_ts: int = 0
+    finish_ts: int | None = None
+
+
+class _NestedDocument(_Head):
+    nodes: list[_NestedNode] = msgspec.field(default_factory=list)
+
+
+class _FlatDocument(_Head):
+    nodes: list[_FlatNode] = msgspec.field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExecutionTrace:
+    """An execution trace as columns of shape (nodes,), in order of ids (= order of start).
+
+    Attributes:
+        fw_parent: id of the forward node of a backward node, 0 where there is none.
+        inputs, outputs: raw JSON of shapes, types and values by node.
+        process_groups: JSON of the groups as recorded at their initialisation, "" if not.
+        complete: False where the observer was never stopped (`finish_ts` is missing).
+    """
+
+    path: Path
+    schema: str
+    pid: int
+    start_ts: int
+    complete: bool
+    id: Int64s
+    name: list[str]
+    parent: Int64s
+    rf_id: Int64s
+    fw_parent: Int64s
+    seq_id: Int64s
+    scope: Int64s
+    tid: Int64s
+    op_schema: list[str]
+    inputs: list[Arguments]
+    outputs: list[Arguments]
+    process_groups: str
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+def read_execution_trace(path: Path, data: bytes | None = None) -> ExecutionTrace:
+    """Read an execution trace, gzipped or plain.
+
+    Args:
+        path: the file; named in errors.
+        data: its unpacked content, where the caller has read it already.
+
+    Raises:
+        InputError: missing or empty.
+        TraceFormatError: not JSON, cut, of another kind, or of an unknown schema.
+    """
+    content = read_bytes(path) if data is None else data
+    expect_kind(sniff(content), FileKind.EXECUTION_TRACE, path, "--et")
+    document = _decode(content, path)
+    _check_schema(document.schema, path)
+    return _to_columns(document, path)
+
+
+def _decode(data: bytes, path: Path) -> _NestedDocument | _FlatDocument:
+    flat = b'"input_shapes"' in data[:1_000_000]
+    try:
+        if flat:
+            return msgspec.json.decode(data, type=_FlatDocument, strict=False)
+        return msgspec.json.decode(data, type=_NestedDocument, strict=False)
+    except msgspec.ValidationError as error:
+        raise TraceFormatError(f"is not an execution trace: {error}", where=path) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise json_fault(data, path, str(error)) from None
+
+
+def _check_schema(schema: str, path: Path) -> None:
+    version = schema.split("-", maxsplit=1)[0]
+    if version not in KNOWN_SCHEMAS:
+        raise TraceFormatError(
+            f"has schema {schema!r}; known are {', '.join(KNOWN_SCHEMAS)}",
+            where=path,
+            remedy="record with a PyTorch of 2023 or later, or report the schema",
+        )
+
+
+ATTRIBUTE_FIELDS = ("rf_id", "fw_parent", "seq_id", "scope", "tid")
+
+
+def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> ExecutionTrace:
+    nodes: list[_NestedNode | _FlatNode] = sorted(document.nodes, key=lambda node: node.id)
+    for node in nodes:
+        if node.attrs is not None:
+            _spread_attributes(node)
+    columns = {
+        name: np.array([getattr(node, name) for node in nodes], dtype=np.int64)
+        for name in ("id", *ATTRIBUTE_FIELDS)
+    }
+    parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
+    return ExecutionTrace(
+        path=path,
+        schema=document.schema,
+        pid=document.pid,
+        start_ts=document.start_ts,
+        complete=document.finish_ts is not None,
+        name=[node.name for node in nodes],
+        parent=np.array([parent or 0 for parent in parents], dtype=np.int64),
+        op_schema=[node.op_schema for node in nodes],
+        inputs=[_inputs(node) for node in nodes],
+        outputs=[_outputs(node) for node in nodes],
+        process_groups=_process_groups(nodes),
+        **columns,
+    )
+
+
+def _spread_attributes(node: Node) -> None:
+    """Put the nested layout's attributes where the flat layout has them."""
+    for attribute in node.attrs or ():
+        value = attribute.value
+        if attribute.name in ATTRIBUTE_FIELDS and isinstance(value, int):
+            # unsigned fields carry "none" as 2**64 - 1
+            setattr(node, attribute.name, value if value < 2**63 else value - 2**64)
+        elif attribute.name == "op_schema":
+            node.op_schema = str(value)
+
+
+def _inputs(node: _NestedNode | _FlatNode) -> Arguments:
+    if isinstance(node, _NestedNode):
+        return node.inputs
+    return Arguments(node.inputs, node.input_shapes, node.input_types)
+
+
+def _outputs(node: _NestedNode | _FlatNode) -> Arguments:
+    if isinstance(node, _NestedNode):
+        return node.outputs
+    return Arguments(node.outputs, node.output_shapes, node.output_types)
+
+
+def _process_groups(nodes: list[_NestedNode | _FlatNode]) -> str:
+    for node in nodes:
+        if node.name == PROCESS_GROUP_INIT:
+            values = msgspec.json.decode(_inputs(node).values)
+            return str(values[0]) if values else ""
+    return ""
+
+
+def is_structural(name: str) -> bool:
+    """Tell whether a node frames others (process, thread, group init) and never ran itself."""
+    return name.startswith(STRUCTURAL_PREFIXES) or name == PROCESS_GROUP_INIT

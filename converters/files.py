@@ -1,0 +1,120 @@
+"""Read whole files, gzipped or plain, and tell by their content what they are."""
+
+import difflib
+import zlib
+from enum import StrEnum
+from pathlib import Path
+
+from ..models.errors import InputError, TraceFormatError
+
+GZIP_MAGIC = b"\x1f\x8b"
+SQLITE_MAGIC = b"SQLite format 3\x00"
+HEAD_BYTES = 65536
+
+
+class FileKind(StrEnum):
+    """What a file is, by its content."""
+
+    EXECUTION_TRACE = "execution trace"
+    KINETO = "Kineto trace"
+    ASCEND = "Ascend trace view"
+    CHAKRA = "Chakra .et"
+    NSYS = "Nsight Systems sqlite"
+    JSON = "JSON of another kind"
+    OTHER = "unknown"
+
+
+def read_bytes(path: Path) -> bytes:
+    """Give the content of a file, unpacked where it is gzip.
+
+    Raises:
+        InputError: missing (with the nearest name there is), a folder, or empty.
+        TraceFormatError: a gzip stream that is cut or damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file", where=path, remedy=_nearest(path)) from None
+    except IsADirectoryError:
+        raise InputError("is a folder, expected a file", where=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+    if not data:
+        raise InputError("the file is empty", where=path, remedy="record the run again")
+    return gunzip(data, path) if data.startswith(GZIP_MAGIC) else data
+
+
+def gunzip(data: bytes, path: Path) -> bytes:
+    """Unpack all members of a gzip stream.
+
+    Raises:
+        TraceFormatError: the stream ends early or is damaged.
+    """
+    parts = []
+    while data:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            parts.append(unpacker.decompress(data) + unpacker.flush())
+        except zlib.error as error:
+            raise TraceFormatError(f"the gzip stream is damaged: {error}", where=path) from None
+        if not unpacker.eof:
+            raise TraceFormatError(
+                f"the gzip stream is cut after {len(data):,} bytes",
+                where=path,
+                remedy="copy or record the file again",
+            )
+        data = unpacker.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def sniff(data: bytes) -> FileKind:
+    """Tell what unpacked content is, from its first bytes and a few telling keys."""
+    if data.startswith(SQLITE_MAGIC):
+        return FileKind.NSYS
+    start = data[:HEAD_BYTES].lstrip()
+    if start.startswith(b"["):
+        return FileKind.ASCEND if b'"ph"' in start else FileKind.JSON
+    if start.startswith(b"{"):
+        return _json_kind(data)
+    return FileKind.CHAKRA if _frames_chakra(data) else FileKind.OTHER
+
+
+def _json_kind(data: bytes) -> FileKind:
+    head, tail = data[:HEAD_BYTES], data[-HEAD_BYTES:]
+    if b'"traceEvents"' in head or b'"traceEvents"' in data:
+        return FileKind.KINETO
+    if b'"nodes"' in head and (b'"schema"' in head or b'"schema"' in tail):
+        return FileKind.EXECUTION_TRACE
+    return FileKind.JSON
+
+
+def _frames_chakra(data: bytes) -> bool:
+    """A varint length, then a GlobalMetadata: field 1 (string) or field 2 (message) comes first."""
+    size, shift = 0, 0
+    for place, byte in enumerate(data[:5]):
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return 0 < size < len(data) and data[place + 1] in (0x0A, 0x12)
+    return False
+
+
+def expect_kind(found: FileKind, wanted: FileKind, path: Path, option: str) -> None:
+    """Raise TraceFormatError unless a file is of the kind that an option wants."""
+    if found is wanted:
+        return
+    swapped = {found, wanted} == {FileKind.EXECUTION_TRACE, FileKind.KINETO}
+    remedy = "swap --et and --trace?" if swapped else f"{option} takes a {wanted}"
+    raise TraceFormatError(f"is {_article(found)}, not a {wanted}", where=path, remedy=remedy)
+
+
+def _article(kind: FileKind) -> str:
+    name = "neither JSON nor Chakra" if kind is FileKind.OTHER else str(kind)
+    return f"an {name}" if name[0] in "aeiouAEIOU" else name if " nor " in name else f"a {name}"
+
+
+def _nearest(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path()
+    names = [entry.name for entry in folder.iterdir()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {folder / near[0]}?" if near else "check the path"

@@ -1,0 +1,1 @@
+"""Serving of language models: model cards, step times, queues, memory, fleets, step costs."""

@@ -1,0 +1,7 @@
+"""Chakra execution traces, `.et`: written for Chakra's own tools, read to the last nanosecond."""
+
+from .frames import is_chakra
+from .read import read_graph
+from .write import write_graph
+
+__all__ = ["is_chakra", "read_graph", "write_graph"]

@@ -1,0 +1,160 @@
+"""A `.et` file as bytes: told by its beginning, unpacked, and cut into its framed messages."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from ...models.errors import InputError, TraceFormatError
+
+GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_LENGTH = 5  # bytes of a varint32
+_METADATA_TAGS = (0x0A, 0x12)  # version, attr
+_NODE_TAGS = (0x08, 0x12, 0x18)  # id, name, type: what a node can begin with
+_NAME_TAG = 0x0A
+
+
+class CutVarintError(Exception):
+    """The bytes end inside a varint, or it is longer than a length can be."""
+
+
+def read_length(data: bytes, position: int) -> tuple[int, int]:
+    """Give the varint at a position, and the position after it.
+
+    Raises:
+        CutVarintError: it does not end.
+    """
+    value = 0
+    for i, byte in enumerate(data[position : position + _LONGEST_LENGTH]):
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            return value, position + i + 1
+    raise CutVarintError
+
+
+def is_chakra(head: bytes) -> bool:
+    """Tell from a file's first bytes (some hundred are enough) whether it is a Chakra trace."""
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, 4096)
+        except zlib.error:
+            return False
+    try:
+        length, begin = read_length(head, 0)
+        if length == 0:
+            return _begins_node(head, begin)
+        return _is_metadata(head[begin : begin + length], length)
+    except CutVarintError:
+        return False
+
+
+def _begins_node(head: bytes, position: int) -> bool:
+    if position == len(head):
+        return False
+    _, begin = read_length(head, position)
+    return head[begin : begin + 1] in {bytes([tag]) for tag in _NODE_TAGS}
+
+
+def _is_metadata(content: bytes, length: int) -> bool:
+    """Tell whether bytes, perhaps cut short, are the fields of a GlobalMetadata that long."""
+    position = 0
+    while position < len(content):
+        tag = content[position]
+        if tag not in _METADATA_TAGS:
+            return False
+        try:
+            size, begin = read_length(content, position + 1)
+        except CutVarintError:
+            return len(content) - position <= _LONGEST_LENGTH
+        inside = content[begin : begin + 1]
+        if begin + size > length or (tag == _METADATA_TAGS[1] and inside not in {b"", b"\n"}):
+            return False
+        position = begin + size
+    return length > 0 and len(content) > 0
+
+
+def load(path: Path) -> bytes:
+    """Give a trace's bytes, unpacked.
+
+    Raises:
+        InputError: it is missing or may not be read.
+        TraceFormatError: it is empty, its compression is damaged, or it is no Chakra trace.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    if not data:
+        raise TraceFormatError("is empty", where=path, remedy="write it again")
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise TraceFormatError(
+                "its gzip stream is cut or damaged", where=path, remedy="copy it again"
+            ) from error
+    if not is_chakra(data):
+        raise TraceFormatError(
+            f"is no Chakra execution trace{_likeness(data)}",
+            where=path,
+            remedy="`etsim inspect` tells what it is, `etsim convert` makes a .et of a recording",
+        )
+    return data
+
+
+def _likeness(data: bytes) -> str:
+    looks_like_json = data.lstrip()[:1] in {b"{", b"["}
+    return ", it looks like JSON" if looks_like_json else ""
+
+
+def first_message(data: bytes, where: Path) -> tuple[bytes, int]:
+    """Give the metadata's bytes and the position of the first node.
+
+    Raises:
+        TraceFormatError: the file is cut inside it.
+    """
+    length, begin = read_length(data, 0)
+    if begin + length > len(data):
+        raise _cut(where, "the metadata", begin, length, len(data))
+    return data[begin : begin + length], begin + length
+
+
+def node_bounds(data: bytes, position: int, where: Path) -> tuple[list[int], list[int]]:
+    """Give where each node's message begins and ends.
+
+    Raises:
+        TraceFormatError: the file is cut in the middle of a node.
+    """
+    begins: list[int] = []
+    ends: list[int] = []
+    size = len(data)
+    while position < size:
+        length = data[position]
+        if length < 0x80:
+            position += 1
+        else:
+            try:
+                length, position = read_length(data, position)
+            except CutVarintError as error:
+                raise _cut(where, f"node {len(ends) + 1}", position, 0, size) from error
+        if length == 0:
+            raise TraceFormatError(
+                f"byte {position}: an empty message stands where node {len(ends) + 1} should be",
+                where=where,
+                remedy="write the file again",
+            )
+        begins.append(position)
+        position += length
+        ends.append(position)
+    if position > size:
+        begin = begins[-1]
+        raise _cut(where, f"node {len(ends)}", begin, position - begin, size)
+    return begins, ends
+
+
+def _cut(where: Path, what: str, begin: int, length: int, size: int) -> TraceFormatError:
+    needed = f" of {length}" if length else ""
+    return TraceFormatError(
+        f"cut in the middle of {what}: from byte {begin}, {size - begin}{needed} bytes are there",
+        where=where,
+        remedy="copy or write the file again",
+    )

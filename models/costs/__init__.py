@@ -1,0 +1,1 @@
+"""What work takes how long where: operators' work, the analytic device model, transfer, prices."""

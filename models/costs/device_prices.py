@@ -1,0 +1,213 @@
+"""Device rows on another device: kernels by their operator's work or their name, copies by path.
+
+graph --unique (operator, name)--> work --model on source and target--> ratio per unique row
+t_target = A_target (t_source / A_source)^β,   t_source summed over one operator's kernels
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..graph import NONE, Category, ExecutionGraph, Int64s, Provenance
+from ..hardware import Device, DeviceKind, Hardware
+from .bound import Bound
+from .device_model import Estimate, estimate, rate_ratio, rescaled_ns
+from .kernel_rules import KernelRules
+from .row_prices import RowPrices
+from .spreads import absolute_spread, transfer_spread
+from .transfer import beta, likeness, transferred
+from .work import work_of
+from .work_values import Unit, Work, WorkClass
+
+DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
+Float64s = NDArray[np.float64]
+
+
+def device_rows(graph: ExecutionGraph) -> Int64s:
+    """Give the rows that a device executes."""
+    return np.flatnonzero(np.isin(graph.nodes.category, DEVICE_CATEGORIES))
+
+
+def unmeasured(graph: ExecutionGraph) -> NDArray[np.bool_]:
+    """Tell which device rows have no measured time, shape (nodes,)."""
+    device = np.isin(graph.nodes.category, DEVICE_CATEGORIES)
+    return device & ((graph.nodes.duration_ns <= 0) | (not graph.meta.has_times))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The device rows with what each does: `kind` points into `works`."""
+
+    rows: Int64s
+    kind: Int64s
+    works: list[Work]
+    by_name: NDArray[np.bool_]  # (works,): only the kernel's name is known
+    measured_ns: Float64s  # (rows,) own time
+    together_ns: Float64s  # (rows,) of all kernels of the same operator call
+
+
+def price_device_rows(
+    graph: ExecutionGraph,
+    source: Hardware | None,
+    target: Hardware,
+    prices: RowPrices,
+    rules: KernelRules,
+) -> None:
+    """Price kernels, copies and fills."""
+    rows = device_rows(graph)
+    if not len(rows):
+        return
+    known = _understood(graph, rows, rules)
+    absolute = unmeasured(graph)[rows]
+    if source is None or _changes_kind(source.device, target.device):
+        absolute[:] = True
+        if source is None:
+            prices.warnings.append(
+                "the recording's device is unknown: kernels are priced from their shapes alone"
+            )
+    at_target = estimate(target, known.works)
+    _put_absolute(known, at_target, absolute, target, prices)
+    if source is not None:
+        _put_scaled(known, at_target, ~absolute, (source, target), prices)
+
+
+def _changes_kind(source: Device, target: Device) -> bool:
+    return (source.kind is DeviceKind.CPU) != (target.kind is DeviceKind.CPU)
+
+
+def _understood(graph: ExecutionGraph, rows: Int64s, rules: KernelRules) -> _Rows:
+    """Find each distinct (operator, name, bytes) once and what it does."""
+    nodes = graph.nodes
+    copies = nodes.category[rows] != Category.KERNEL
+    moved = np.where(copies, nodes.bytes[rows], -1)
+    keys = np.stack([nodes.operator[rows], nodes.name[rows], moved], axis=1)
+    unique, kind = np.unique(keys, axis=0, return_inverse=True)
+    works, by_name = [], []
+    for operator, name, copied in unique.tolist():
+        work = _work(graph, operator, graph.names[name], copied, rules)
+        by_name.append(work is None)
+        works.append(work or _work_by_name(graph.names[name], rules))
+    measured = nodes.duration_ns[rows].astype(np.float64)
+    return _Rows(
+        rows, kind.reshape(-1), works, np.array(by_name, dtype=bool), measured,
+        _together(graph, rows, measured),
+    )  # fmt: skip
+
+
+def _together(graph: ExecutionGraph, rows: Int64s, measured: Float64s) -> Float64s:
+    """Give each row the time of all device rows that the same call of its operator launched."""
+    parent, operator = graph.nodes.parent[rows], graph.nodes.operator[rows]
+    owned = (parent != NONE) & (operator != NONE)
+    owned &= graph.nodes.operator[np.where(owned, parent, 0)] == operator
+    sums = np.bincount(parent[owned], weights=measured[owned], minlength=len(graph))
+    together = measured.copy()
+    together[owned] = sums[parent[owned]]
+    return together
+
+
+def _work(
+    graph: ExecutionGraph, operator: int, name: str, copied: int, rules: KernelRules
+) -> Work | None:
+    """Give what a row does, None where only its kernel's name can tell."""
+    if copied > 0:
+        return _copy_work(name.lower(), copied)
+    if operator == NONE:
+        return None
+    work = work_of(graph.operators[operator])
+    if work.work_class is WorkClass.FREE:
+        return None
+    if work.unit is Unit.MATRIX and work.dtype == "fp32" and rules.runs_reduced(name):
+        return replace(work, dtype="tf32")
+    return work
+
+
+def _copy_work(name: str, copied: int) -> Work:
+    """Give the work of a memcpy or memset: over the host link, or in memory."""
+    if "htod" in name or "dtoh" in name:
+        return Work(WorkClass.COPY, Unit.LINK, "int8", 0, bytes_read=copied)
+    read = 0 if "memset" in name else copied
+    return Work(WorkClass.COPY, Unit.MEMORY, "int8", 0, bytes_read=read, bytes_written=copied)
+
+
+def _work_by_name(name: str, rules: KernelRules) -> Work:
+    work_class = rules.work_class(name) or WorkClass.OTHER
+    compute = {WorkClass.MATMUL, WorkClass.CONVOLUTION, WorkClass.PREFILL}
+    unit = Unit.MATRIX if work_class in compute else Unit.MEMORY
+    if "htod" in name.lower() or "dtoh" in name.lower():
+        unit = Unit.LINK
+    return Work(work_class, unit, rules.dtype(name))
+
+
+def _put_absolute(
+    known: _Rows,
+    at_target: Estimate,
+    chosen: NDArray[np.bool_],
+    target: Hardware,
+    prices: RowPrices,
+) -> None:
+    """Price rows that have no measurement on a like device: the model's time as it is."""
+    if not np.any(chosen):
+        return
+    rows, kind = known.rows[chosen], known.kind[chosen]
+    unknown = known.by_name[kind]
+    if np.any(unknown):
+        prices.warnings.append(
+            f"{int(unknown.sum())} kernels have neither shapes nor a measured time: they count "
+            "as the shortest kernel"
+        )
+    prices.put(rows, at_target.time_ns[kind], Provenance.ROOFLINE, Bound.MEMORY)
+    prices.provenance[rows[unknown]] = Provenance.DEFAULT
+    _describe(
+        known, at_target, chosen, prices, [absolute_spread(w.work_class) for w in known.works]
+    )
+
+
+def _put_scaled(
+    known: _Rows,
+    at_target: Estimate,
+    chosen: NDArray[np.bool_],
+    machines: tuple[Hardware, Hardware],
+    prices: RowPrices,
+) -> None:
+    """Carry measured rows over by the ratio of models, or by a rate where only a name is known."""
+    if not np.any(chosen):
+        return
+    source, target = machines
+    rows, kind = known.rows[chosen], known.kind[chosen]
+    alike = likeness(source.device, target.device)
+    at_source = estimate(source, known.works)
+    exponent = np.array([beta(work.work_class, alike) for work in known.works])
+    together, own = known.together_ns[chosen], known.measured_ns[chosen]
+    carried = transferred(
+        together, at_source.time_ns[kind], at_target.time_ns[kind], exponent[kind]
+    )
+    duration = own * carried / np.maximum(together, 1.0)
+    unknown = known.by_name[kind]
+    if np.any(unknown):
+        ratio = np.array([rate_ratio(work, source, target) for work in known.works])
+        duration[unknown] = rescaled_ns(own[unknown], ratio[kind[unknown]], source, target)
+    origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
+    prices.put(rows, duration, origin, Bound.MEMORY)
+    spreads = [
+        transfer_spread(work.work_class, alike, by_name=bool(named))
+        for work, named in zip(known.works, known.by_name, strict=True)
+    ]
+    _describe(known, at_target, chosen, prices, spreads)
+
+
+def _describe(
+    known: _Rows,
+    at_target: Estimate,
+    chosen: NDArray[np.bool_],
+    prices: RowPrices,
+    spreads: list[float],
+) -> None:
+    """Set bound, class and spread of rows from those of their work."""
+    rows, kind = known.rows[chosen], known.kind[chosen]
+    classes = [prices.class_index(str(work.work_class)) for work in known.works]
+    named = [Bound.COMPUTE if work.unit is Unit.MATRIX else Bound.MEMORY for work in known.works]
+    bound = np.where(known.by_name, np.array(named), at_target.bound)
+    prices.bound[rows] = bound[kind]
+    prices.cost_class[rows] = np.array(classes, dtype=np.int32)[kind]
+    prices.spread[rows] = np.array(spreads)[kind]

@@ -50,10 +50,14 @@ _ACCELERATOR: Mapping[str, Default] = {
     "l2": Default("32 MiB", "between T4 (4 MiB) and B200 (126 MB)"),
     "power": Default("350 W", "between PCIe cards (70-350 W) and modules (400-1000 W)"),
     "process": Default("5 nm", "most devices since 2022: TSMC N5, 4N or N4P"),
-    "launch_latency": Default("8 us", "traces, idle stream: H100 6-8 us, V100 7-15 us"),
-    "kernel_gap": Default("1.2 us", "traces: H100 1.0-1.4 us, MI300X 0-1 us"),
+    "launch_latency": Default(
+        "1.6 us", "traces, after the call on an idle stream: A100 1.5, H100 1.6, V100 2 us"
+    ),
+    "kernel_gap": Default("1.2 us", "traces, medians: V100 1, A100 1.2, H100 1.7, MI300X 0 us"),
     "host.relative_speed": Default(1.0, "the reference host itself"),
-    "host.launch_cost": Default("4 us", "traces, profiled: H100 3.2-4.5 us, MI300X 3.8-4.4 us"),
+    "host.launch_cost": Default(
+        "4 us", "traces, profiled: H100 3.3-4.9, MI300X 3.9-4.5, V100 5 us"
+    ),
     "host.cores": Default(16, "two sockets of 64 cores shared by 8 devices"),
     "links.host.name": Default("PCIe 4.0 x16", "the slowest host link of current devices"),
     "links.host.bandwidth": Default("31.5 GB/s", "16 lanes of 16 GT/s, 128b/130b encoding"),

@@ -1,0 +1,81 @@
+"""Everything known about a rank's events beside their times: operators, collectives, places."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.graph import NONE, Int32s, Int64s
+from ..execution_trace import ExecutionTrace
+from ..kineto import KinetoTrace, whole
+from .collectives import Collectives, find_collectives
+from .host import categories
+from .launches import Launches
+from .modules import Places, find_places
+from .operators import Operators, intern_operators
+from .segments import ancestors_where, is_operator
+from .steps import StepMark
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """What an execution trace adds to a Kineto trace.
+
+    Attributes:
+        et: the execution trace.
+        node_of_event: its node for each host event, shape (host events,), -1 for none.
+    """
+
+    et: ExecutionTrace
+    node_of_event: Int64s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """By host event, shape (host events,), or by device event, shape (device events,).
+
+    Attributes:
+        parent: enclosing host event, -1 at the top.
+        operator_of_device: index into the operators' table, -1 for none.
+        seq_id: autograd's sequence number, -1 for none.
+        rf_id: record function id, 0 for none.
+    """
+
+    parent: Int64s
+    operators: Operators
+    operator_of_device: Int64s
+    collectives: Collectives
+    places: Places
+    steps: list[StepMark]
+    seq_id: Int64s
+    rf_id: Int64s
+
+
+def describe(
+    trace: KinetoTrace,
+    joined: Joined | None,
+    parent: Int32s,
+    launches: Launches,
+    steps: list[StepMark],
+) -> Described:
+    """Gather what is known about the events of a trace."""
+    wanted = is_operator(trace.host)
+    operators = intern_operators(
+        trace,
+        wanted,
+        joined.et if joined else None,
+        joined.node_of_event.tolist() if joined else (),
+    )
+    call = launches.call_of_device
+    nearest = np.array([*ancestors_where(parent, wanted), NONE], dtype=np.int64)
+    of_event = np.append(operators.of_event, NONE).astype(np.int64)  # index -1 finds the -1
+    sequence = np.array([whole(a.sequence_number) for a in trace.host.args], dtype=np.int64)
+    return Described(
+        parent=parent.astype(np.int64),
+        operators=operators,
+        operator_of_device=of_event[nearest[call]],
+        collectives=find_collectives(trace, call, parent, categories(trace, launches)),
+        places=find_places(trace, parent.tolist(), sequence),
+        steps=steps,
+        seq_id=sequence,
+        rf_id=trace.host.rf_id,
+    )

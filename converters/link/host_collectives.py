@@ -1,0 +1,129 @@
+"""Collectives on host threads (gloo): who issued them, who waits for them.
+
+    main    |c10d::allreduce_|  backward ...  wait |as_strided(bucket)|
+    worker      |------- gloo:all_reduce -------|
+
+The wait on the main thread is only a gap, so it is found by structure: the first operator after
+the collective, on the thread that issued it, that takes a tensor of the collective's shape.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.graph import NONE, Category, EdgeKind, Int32s, Int64s
+from ..kineto import KinetoTrace, Source
+from . import names
+from .rows import EdgeBlock, HostRows, edge_block
+from .segments import ancestors_where
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HostCollectives:
+    """Edges of collectives on host threads.
+
+    Attributes:
+        explained: host rows whose gap before them is a wait, not work.
+        without_issuer, without_waiter: collectives for which none was found.
+    """
+
+    edges: EdgeBlock
+    explained: Int64s
+    without_issuer: int
+    without_waiter: int
+
+
+def link_host_collectives(trace: KinetoTrace, host: HostRows, parent: Int32s) -> HostCollectives:
+    """Link every collective row of a host thread with its issuer and its first user."""
+    finder = _Finder(trace, host, parent)
+    rows = np.flatnonzero((host.category == Category.COLLECTIVE) & (host.event >= 0))
+    in_time = rows[np.argsort(host.begin_ns[rows], kind="stable")].tolist()
+    issuer = finder.issuers(in_time)
+    issued = [row for row in in_time if issuer[row] != NONE]
+    waiter = {row: finder.waiter(row, issuer[row]) for row in issued}
+    waited = [row for row in issued if waiter[row] != NONE]
+    source = [issuer[row] for row in issued] + waited
+    target = issued + [waiter[row] for row in waited]
+    return HostCollectives(
+        edges=edge_block(EdgeKind.HANDOVER, source, target, 0),
+        explained=np.array(sorted(set(target)), dtype=np.int64),
+        without_issuer=len(in_time) - len(issued),
+        without_waiter=len(issued) - len(waited),
+    )
+
+
+class _Finder:
+    def __init__(self, trace: KinetoTrace, host: HostRows, parent: Int32s) -> None:
+        self.trace = trace
+        self.host = host
+        self.parent = parent
+        self.rows_by_shape = self._operators_by_shape()
+
+    def issuers(self, collectives: list[int]) -> dict[int, int]:
+        """Pair the k-th collective of a kind with the k-th operator that issues that kind."""
+        waiting: dict[str, list[int]] = defaultdict(list)
+        for row in self._issuing_rows():
+            waiting[names.collective_kind(self._name(row))].append(row)
+        taken: dict[str, int] = defaultdict(int)
+        result = {}
+        for row in collectives:
+            kind = names.collective_kind(self._name(row))
+            queue, place = waiting[kind], taken[kind]
+            fits = (
+                place < len(queue) and self.host.begin_ns[queue[place]] <= self.host.begin_ns[row]
+            )
+            result[row] = queue[place] if fits else NONE
+            taken[kind] += fits
+        return result
+
+    def waiter(self, collective: int, issuer: int) -> int:
+        """Give the issuing thread's first operator on the tensor after the collective ended."""
+        shape = self._shape(int(self.host.event[collective]))
+        rows = self.rows_by_shape.get((int(self.host.thread[issuer]), shape), [])
+        begins = self.host.begin_ns[rows]
+        place = int(np.searchsorted(begins, self.host.end_ns[collective], side="left"))
+        return rows[place] if place < len(rows) else NONE
+
+    def _name(self, row: int) -> str:
+        return self.trace.names[int(self.trace.host.name[int(self.host.event[row])])]
+
+    def _issuing_rows(self) -> list[int]:
+        """Outermost `c10d::` operators in time order."""
+        host = self.trace.host
+        issues = [names.issues_collective(name) for name in self.trace.names]
+        flags = [
+            issues[name] and source == Source.OPERATOR
+            for name, source in zip(host.name.tolist(), host.source.tolist(), strict=True)
+        ]
+        above = ancestors_where(self.parent, flags)
+        outermost = [
+            event
+            for event, flag in enumerate(flags)
+            if flag and (self.parent[event] < 0 or above[int(self.parent[event])] == NONE)
+        ]
+        rows = self.host.row_of_event[outermost]
+        in_time: list[int] = rows[np.argsort(self.host.begin_ns[rows], kind="stable")].tolist()
+        return in_time
+
+    def _operators_by_shape(self) -> dict[tuple[int, bytes], list[int]]:
+        """Rows of operators by (thread, shape of their first tensor), in time order."""
+        table: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+        if not np.any(self.host.category == Category.COLLECTIVE):
+            return table
+        wanted = {
+            self._shape(int(self.host.event[row]))
+            for row in np.flatnonzero(self.host.category == Category.COLLECTIVE)
+        }
+        for row, event in enumerate(self.host.event.tolist()):
+            if event < 0 or self.host.category[row] != Category.HOST:
+                continue
+            shape = self._shape(event)
+            if shape and shape in wanted:
+                table[int(self.host.thread[row]), shape].append(row)
+        return table
+
+    def _shape(self, event: int) -> bytes:
+        """The first tensor's shape as recorded: the text up to its closing bracket."""
+        dims = bytes(self.trace.host.args[event].input_dims).replace(b" ", b"").lstrip(b"[")
+        return dims[: dims.find(b"]")]

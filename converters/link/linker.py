@@ -1,0 +1,176 @@
+"""Link one rank's trace: every reason to wait becomes a typed edge; a report says how surely."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...models.graph import EdgeKind, ExecutionGraph, GraphMeta, Int32s, Int64s
+from ..kineto import KinetoTrace, Source
+from .assemble import Assembled, Parts, assemble, issue_positions
+from .described import Joined, describe
+from .device import LONGEST_LATENCY_NS, DeviceRows, backlog, device_edges, place_device_rows
+from .handover import Handovers, link_handovers
+from .host import make_host_rows
+from .host_collectives import HostCollectives, link_host_collectives
+from .launches import Launches, find_launches
+from .names import HOST_COLLECTIVE
+from .queue import QueueLinks, link_queue
+from .rows import EdgeBlock, HostRows, edge_block
+from .segments import segment
+from .steps import find_steps
+from .stream_waits import StreamWaits, link_stream_waits
+from .sync import Certainty, SyncLinks, link_syncs
+
+BACKLOG_ANCHOR_NS = 1_000_000  # a stream's first launch that waits longer had unseen work before it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reasons:
+    """Every reason to wait that was found in a rank's trace."""
+
+    rows: DeviceRows
+    syncs: SyncLinks
+    waits: StreamWaits
+    queue: QueueLinks
+    handovers: Handovers
+    host_collectives: HostCollectives
+    backlog: Int64s
+
+    def blocks(self, host: HostRows) -> list[EdgeBlock]:
+        """Give all edges between proto rows."""
+        count = len(host)
+        return [
+            _host_order(host, self.handovers, self.host_collectives),
+            *device_edges(self.rows, count),
+            self.syncs.edges(count),
+            self.waits.edges(count, self.rows.gap_ns),
+            self.queue.edges,
+            self.handovers.edges,
+            self.host_collectives.edges,
+        ]
+
+    def anchored(self, trace: KinetoTrace, host: HostRows) -> Int64s:
+        """Give the proto rows whose start work outside the window decides."""
+        late = _late_first_launches(trace, self.rows, host)
+        unseen = np.array(self.syncs.unseen, dtype=np.int64)
+        return np.concatenate((unseen, len(host) + self.backlog, len(host) + late))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linked:
+    """A rank's graph with all that linking found, for the report and for tests."""
+
+    graph: ExecutionGraph
+    reasons: Reasons
+    assembled: Assembled
+
+
+def link(trace: KinetoTrace, joined: Joined | None = None) -> Linked:
+    """Build a rank's execution graph from its trace.
+
+    Args:
+        trace: the rank's Kineto trace.
+        joined: what its execution trace adds, where there is one.
+    """
+    segments = segment(trace.host, _owns_time(trace))
+    launches = find_launches(trace)
+    steps = find_steps(trace)
+    host = make_host_rows(trace, segments, launches, steps)
+    described = describe(trace, joined, segments.parent, launches, steps)
+    reasons = _find_reasons(trace, host, launches, segments.parent)
+    parts = Parts(trace, host, reasons.rows, described)
+    meta = _meta(trace, joined)
+    assembled = assemble(parts, reasons.blocks(host), reasons.anchored(trace, host), meta)
+    notes = (*_notes(reasons, assembled, trace), *_clamp_note(segments.clamped))
+    graph = replace(assembled.graph, meta=replace(meta, notes=notes))
+    return Linked(graph, reasons, assembled)
+
+
+def _find_reasons(
+    trace: KinetoTrace, host: HostRows, launches: Launches, parent: Int32s
+) -> Reasons:
+    position = issue_positions(host)
+    rows = place_device_rows(trace, launches, host, position)
+    return Reasons(
+        rows=rows,
+        syncs=link_syncs(trace, host, rows, launches, position),
+        waits=link_stream_waits(trace, host, rows, position),
+        queue=link_queue(trace, host, rows, launches),
+        handovers=link_handovers(host),
+        host_collectives=link_host_collectives(trace, host, parent),
+        backlog=backlog(trace, rows),
+    )
+
+
+def _owns_time(trace: KinetoTrace) -> list[bool]:
+    """Operators and runtime calls do; annotations do not, but for a backend's collectives."""
+    collective = [HOST_COLLECTIVE.match(name) is not None for name in trace.names]
+    step = [name.startswith("ProfilerStep#") for name in trace.names]
+    return [
+        (source != Source.ANNOTATION and not step[name]) or collective[name]
+        for name, source in zip(trace.host.name.tolist(), trace.host.source.tolist(), strict=True)
+    ]
+
+
+def _host_order(host: HostRows, handovers: Handovers, collectives: HostCollectives) -> EdgeBlock:
+    """Each thread's rows in order; the time between them is host work unless a wait explains it."""
+    follows = np.flatnonzero(host.thread[1:] == host.thread[:-1]) + 1
+    lag = np.maximum(host.begin_ns[follows] - host.end_ns[follows - 1], 0)
+    explained = np.zeros(len(host), dtype=bool)
+    explained[handovers.explained] = True
+    explained[collectives.explained] = True
+    lag[explained[follows]] = 0
+    return edge_block(EdgeKind.HOST_ORDER, follows - 1, follows, lag)
+
+
+def _late_first_launches(trace: KinetoTrace, rows: DeviceRows, host: HostRows) -> Int64s:
+    """Streams whose first launched event starts so late that unseen work must stand before it."""
+    first = np.flatnonzero((rows.previous < 0) & (rows.call_row >= 0))
+    late = trace.device.start_ns[first] - host.end_ns[rows.call_row[first]] > BACKLOG_ANCHOR_NS
+    return first[late]
+
+
+def _meta(trace: KinetoTrace, joined: Joined | None) -> GraphMeta:
+    properties = {
+        "schema": joined.et.schema if joined else "",
+        "pid": str(joined.et.pid) if joined else "",
+        "host_name": trace.host_name,
+        "backend": trace.backend,
+        "runtime": "hip" if trace.is_hip else "cuda" if len(trace.device) else "",
+    }
+    return GraphMeta(
+        rank=max(0, trace.rank),
+        world_size=trace.world_size,
+        clock_base_ns=trace.clock_base_ns,
+        source_device=trace.device_name,
+        device_memory_bytes=trace.device_memory_bytes,
+        properties=tuple((key, value) for key, value in properties.items() if value),
+    )
+
+
+def _notes(reasons: Reasons, assembled: Assembled, trace: KinetoTrace) -> list[str]:
+    """Say in sentences what was inferred, guessed, missing or dropped."""
+    syncs, waits = reasons.syncs, reasons.waits
+    counted = [
+        (
+            int((reasons.rows.call_row < 0).sum()),
+            "device events have no launch in the file (backlog)",
+        ),
+        (len(syncs.unseen), "waits were for work outside the window (external)"),
+        (syncs.count(Certainty.GUESSED), "waits have a guessed target"),
+        (waits.count(Certainty.GUESSED), "stream waits have a guessed target"),
+        (waits.without_target, "stream waits have no target"),
+        (reasons.host_collectives.without_issuer, "host collectives have no issuing operator"),
+        (reasons.host_collectives.without_waiter, "host collectives have nobody waiting for them"),
+        (assembled.dropped_edges, "edges contradict the issue order and were dropped"),
+        (trace.skipped_events, "events have no time and were skipped"),
+    ]
+    notes = [f"{count:,} {what}" for count, what in counted if count]
+    idle = assembled.unexplained_device_ns
+    if idle > LONGEST_LATENCY_NS:
+        notes.append(f"{idle / 1e6:.2f} ms of device waiting is explained by no edge")
+    return notes
+
+
+def _clamp_note(clamped: int) -> list[str]:
+    return [f"{clamped:,} events end after the event that encloses them"] if clamped else []

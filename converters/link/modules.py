@@ -1,0 +1,147 @@
+"""Module and phase of host events: from `nn.Module` frames, marks, and backward's forward.
+
+A module path is the chain of enclosing `nn.Module` frames on the thread: `Net_0/Block_3/Linear_1`.
+Without frames (no stack recorded) the record_function ranges around an operator stand in, steps
+left out. A backward operator belongs where its forward (equal sequence number) belongs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.graph import NONE, Int64s
+from ...models.graph_builder import Interner
+from ..kineto import KinetoTrace, Source
+from .steps import NUMBERED, PROFILER_STEP
+
+MODULE_FRAME = "nn.Module: "
+BACKWARD_ROOT = "autograd::engine::evaluate_function"
+OPTIMIZER_PREFIXES = ("Optimizer.step", "Optimizer.zero_grad")
+PHASES = ("forward", "backward", "optimizer")
+FORWARD, BACKWARD, OPTIMIZER = range(3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Module path and phase of each host event, shape (host events,), -1 for none.
+
+    Attributes:
+        modules: the paths that `module` points into.
+        forward_event: for a backward event, the forward event with its sequence number.
+    """
+
+    module: Int64s
+    modules: tuple[str, ...]
+    phase: Int64s
+    forward_event: Int64s
+
+
+def find_places(trace: KinetoTrace, parent: list[int], sequence: Int64s) -> Places:
+    """Place every host event.
+
+    Args:
+        trace: with or without python frames.
+        parent: enclosing host event by host event, -1 at the top.
+        sequence: autograd's sequence number by host event, -1 for none.
+    """
+    table: Interner[str] = Interner()
+    phase = _phases(trace, parent)
+    forward = _forward_events(phase, parent, sequence)
+    if len(trace.python) and any(name.startswith(MODULE_FRAME) for name in trace.names):
+        module = _from_frames(trace, table)
+    else:
+        module = _from_annotations(trace, parent, table)
+    for event, source in enumerate(forward.tolist()):
+        if source != NONE:
+            module[event] = module[source]
+    return Places(module, tuple(table), phase, forward)
+
+
+def _phases(trace: KinetoTrace, parent: list[int]) -> Int64s:
+    """Backward under autograd's engine, optimizer under its own mark, else forward inside steps."""
+    own = np.full(len(trace.names), NONE, dtype=np.int64)
+    for index, name in enumerate(trace.names):
+        if name.startswith(BACKWARD_ROOT):
+            own[index] = BACKWARD
+        elif name.startswith(OPTIMIZER_PREFIXES):
+            own[index] = OPTIMIZER
+    phase = own[trace.host.name].tolist() if len(trace.host) else []
+    for event, above in enumerate(parent):
+        if phase[event] == NONE and above >= 0:
+            phase[event] = phase[above]
+    result = np.array(phase, dtype=np.int64)
+    if (result == BACKWARD).any():  # a training step: the rest of its operators is forward
+        is_operator = trace.host.source == Source.OPERATOR
+        result[(result == NONE) & is_operator] = FORWARD
+    return result
+
+
+def _forward_events(phase: Int64s, parent: list[int], sequence: Int64s) -> Int64s:
+    """Give each backward event the last forward event with its root's sequence number."""
+    forward_of = {
+        number: event
+        for event, number in enumerate(sequence.tolist())
+        if number >= 0 and phase[event] != BACKWARD
+    }
+    result = [NONE] * len(parent)
+    for event, above in enumerate(parent):
+        if phase[event] != BACKWARD:
+            continue
+        number = int(sequence[event])
+        found = forward_of.get(number, NONE) if number >= 0 else NONE
+        result[event] = found if found != NONE or above < 0 else result[above]
+    return np.array(result, dtype=np.int64)
+
+
+def _from_frames(trace: KinetoTrace, table: Interner[str]) -> Int64s:
+    """Innermost chain of module frames around each event's start, by a sweep of each thread."""
+    python = trace.python
+    is_module = [trace.names[name].startswith(MODULE_FRAME) for name in python.name.tolist()]
+    frames = np.flatnonzero(is_module)
+    module = np.full(len(trace.host), NONE, dtype=np.int64)
+    for index, thread in enumerate(trace.host.threads):
+        key = (thread.process, thread.number)
+        mine = [f for f in frames.tolist() if _key(trace, f) == key]
+        events = np.flatnonzero(trace.host.thread == index)
+        module[events] = _sweep(trace, mine, events, table)
+    return module
+
+
+def _key(trace: KinetoTrace, frame: int) -> tuple[int, int]:
+    thread = trace.python.threads[int(trace.python.thread[frame])]
+    return thread.process, thread.number
+
+
+def _sweep(
+    trace: KinetoTrace, frames: list[int], events: Int64s, table: Interner[str]
+) -> list[int]:
+    """Both sorted by start: keep the stack of open frames while walking the events."""
+    starts, ends = trace.python.start_ns, trace.python.end_ns
+    stack: list[tuple[int, str]] = []
+    found, place = [], 0
+    for start in trace.host.start_ns[events].tolist():
+        while place < len(frames) and starts[frames[place]] <= start:
+            frame = frames[place]
+            stack = [open_ for open_ in stack if open_[0] > starts[frame]]
+            name = trace.names[int(trace.python.name[frame])].removeprefix(MODULE_FRAME)
+            path = f"{stack[-1][1]}/{name}" if stack else name
+            stack.append((int(ends[frame]), path))
+            place += 1
+        stack = [open_ for open_ in stack if open_[0] > start]
+        found.append(table[stack[-1][1]] if stack else NONE)
+    return found
+
+
+def _from_annotations(trace: KinetoTrace, parent: list[int], table: Interner[str]) -> Int64s:
+    """The chain of record_function ranges around each event; numbered marks and steps left out."""
+    is_annotation = trace.host.source == Source.ANNOTATION
+    names = trace.host.name.tolist()
+    path = [""] * len(parent)
+    for event, above in enumerate(parent):
+        outer = path[above] if above >= 0 else ""
+        name = trace.names[names[event]]
+        if is_annotation[event] and not (PROFILER_STEP.match(name) or NUMBERED.match(name)):
+            path[event] = f"{outer}/{name}" if outer else name
+        else:
+            path[event] = outer
+    return np.array([table[p] if p else NONE for p in path], dtype=np.int64)

@@ -1,0 +1,67 @@
+"""Find the marked steps of a rank: profiler steps, an engine's steps, else numbered annotations."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..kineto import KinetoTrace, Source
+
+PROFILER_STEP = re.compile(r"ProfilerStep#\d+$")
+ENGINE_STEP = re.compile(
+    r"execute_(new_\d+_cached_\d+|(\d+_)?context_\d+\()|step\[(EXTEND|DECODE|MIXED|PREFILL)"
+    r"|(prefill|decode)\[bs="
+)
+NUMBERED = re.compile(r"(.*?\D)[_#\s:.\-]?(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class StepMark:
+    """A step by the annotation that marks it."""
+
+    name: str
+    event: int
+
+
+def find_steps(trace: KinetoTrace) -> list[StepMark]:
+    """Give the steps in order of time; empty where nothing marks any.
+
+    Profiler steps win over an engine's, and those over numbered annotations (`epoch_0`,
+    `epoch_1`, ... of one prefix, at least two, not overlapping on their thread).
+    """
+    host = trace.host
+    is_annotation = (host.source == Source.ANNOTATION).tolist()
+    is_operator = (host.source == Source.OPERATOR).tolist()
+    by_rule: list[list[StepMark]] = [[], []]
+    numbered: dict[tuple[str, int], list[StepMark]] = defaultdict(list)
+    for event, name_index in enumerate(host.name.tolist()):
+        if not (is_annotation[event] or is_operator[event]):
+            continue
+        name = trace.names[name_index]
+        if PROFILER_STEP.match(name):
+            by_rule[0].append(StepMark(name, event))
+        elif is_annotation[event] and ENGINE_STEP.match(name):
+            by_rule[1].append(StepMark(name, event))
+        elif is_annotation[event] and (match := NUMBERED.match(name)):
+            numbered[match[1], int(host.thread[event])].append(StepMark(name, event))
+    candidates = [*by_rule, _best_numbered(trace, list(numbered.values()))]
+    chosen = next((marks for marks in candidates if marks), [])
+    return sorted(chosen, key=lambda mark: int(host.start_ns[mark.event]))
+
+
+def _best_numbered(trace: KinetoTrace, families: list[list[StepMark]]) -> list[StepMark]:
+    """The family that covers most time, of those that count up without overlapping."""
+    fit = [
+        marks for marks in families if len({m.name for m in marks}) >= 2 and _apart(trace, marks)
+    ]
+    return max(fit, key=lambda marks: _covered_ns(trace, marks), default=[])
+
+
+def _apart(trace: KinetoTrace, marks: list[StepMark]) -> bool:
+    host = trace.host
+    spans = sorted((int(host.start_ns[m.event]), int(host.end_ns[m.event])) for m in marks)
+    return all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def _covered_ns(trace: KinetoTrace, marks: list[StepMark]) -> int:
+    return sum(int(trace.host.duration_ns[mark.event]) for mark in marks)

@@ -1,0 +1,201 @@
+"""Which device work a host call waited for: recorded where `cuda_sync` events tell, else inferred.
+
+host    |--- cudaStreamSynchronize ---|
+stream        [ k ends here ]-->
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from ...models.graph import NONE, Category, EdgeKind, Int64s
+from ..kineto import KinetoTrace, whole
+from ..kineto_events import Args
+from . import names
+from .device import DeviceRows, stream_slices
+from .launches import Launches
+from .rows import EdgeBlock, HostRows, edge_block
+
+# A wait may be seen to end this much before the work it waited for: two clocks.
+CLOCK_TOLERANCE_NS = 2_000
+# A wait that outlasts all device work in the file by more than this was for unseen work.
+UNSEEN_WAIT_NS = 100_000
+
+
+class Certainty(IntEnum):
+    """How sure a wait's target is."""
+
+    RECORDED = 0  # a cuda_sync event names it, or the call waits for the whole device
+    LIKELY = 1  # one stream's last work ends inside the wait
+    GUESSED = 2  # nothing ended inside the wait: the latest finished work
+
+
+@dataclass(slots=True)
+class SyncLinks:
+    """The waits found: edges and, for the report and the tests, each wait's target.
+
+    Attributes:
+        target_of_row: host row -> device events waited for, with the certainty.
+        unseen: host rows that waited for work outside the file.
+    """
+
+    target_of_row: dict[int, tuple[list[int], Certainty]] = field(default_factory=dict)
+    unseen: list[int] = field(default_factory=list)
+
+    def edges(self, host_rows: int) -> EdgeBlock:
+        """Give the sync edges, no lag: what a call needs after its wait is its own duration."""
+        pairs = [
+            (host_rows + event, row)
+            for row, (events, _) in self.target_of_row.items()
+            for event in events
+        ]
+        return edge_block(EdgeKind.SYNC, [p[0] for p in pairs], [p[1] for p in pairs], 0)
+
+    def count(self, certainty: Certainty) -> int:
+        """Give how many waits were linked with that certainty."""
+        return sum(found is certainty for _, found in self.target_of_row.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stream:
+    """One stream's events in order: when each was launched (issue position) and ended."""
+
+    number: int
+    device: int
+    first: int
+    anchor: Int64s
+    end_ns: Int64s
+
+    def last_launched_before(self, position: int) -> int:
+        """Give the event launched last before an issue position, NONE if there is none."""
+        place = int(np.searchsorted(self.anchor, position, side="left")) - 1
+        return self.first + place if place >= 0 else NONE
+
+    def last_ended_by(self, position: int, time_ns: int) -> int:
+        """Give the last event launched before `position` that ended by `time_ns`."""
+        launched = int(np.searchsorted(self.anchor, position, side="left"))
+        ended = int(np.searchsorted(self.end_ns, time_ns, side="right"))
+        place = min(launched, ended) - 1
+        return self.first + place if place >= 0 else NONE
+
+
+def streams_of(trace: KinetoTrace, rows: DeviceRows) -> list[_Stream]:
+    """Give the device table cut into streams."""
+    device = trace.device
+    result = []
+    for first, after in stream_slices(device):
+        thread = device.threads[int(device.thread[first])]
+        result.append(
+            _Stream(
+                thread.number,
+                thread.process,
+                first,
+                rows.anchor[first:after],
+                np.maximum.accumulate(device.end_ns[first:after]),
+            )
+        )
+    return result
+
+
+def link_syncs(
+    trace: KinetoTrace,
+    host: HostRows,
+    rows: DeviceRows,
+    launches: Launches,
+    issue_position: Int64s,
+) -> SyncLinks:
+    """Find what each waiting host row waited for, and move its `start_ns` behind the wait.
+
+    Mutates `host.start_ns` of the waiting rows: from there to the end is the call's own cost.
+    """
+    linker = _SyncLinker(trace, host, streams_of(trace, rows), launches, issue_position)
+    for row in np.flatnonzero(host.category == Category.SYNC).tolist():
+        linker.link(row)
+    return linker.links
+
+
+@dataclass(slots=True)
+class _SyncLinker:
+    trace: KinetoTrace
+    host: HostRows
+    streams: list[_Stream]
+    launches: Launches
+    issue_position: Int64s
+    links: SyncLinks = field(default_factory=SyncLinks)
+
+    def link(self, row: int) -> None:
+        event = int(self.host.event[row])
+        targets, certainty = self._targets(row, event)
+        ends = [int(self.trace.device.end_ns[target]) for target in targets]
+        begin, end = int(self.host.begin_ns[row]), int(self.host.end_ns[row])
+        waited_until = max([begin, *(min(e, end) for e in ends)])
+        if end - waited_until > UNSEEN_WAIT_NS:
+            self.links.unseen.append(row)
+            self.host.start_ns[row] = end
+        else:
+            self.host.start_ns[row] = waited_until
+        if targets:
+            self.links.target_of_row[row] = (targets, certainty)
+
+    def _targets(self, row: int, event: int) -> tuple[list[int], Certainty]:
+        if self.launches.blocking[event]:
+            return self._own_copies(event), Certainty.RECORDED
+        position = int(self.issue_position[row])
+        name = self.trace.names[int(self.trace.host.name[event])]
+        record = self.trace.sync_records.get(int(self.trace.host.correlation[event]))
+        if record is not None and record.sync_kind is not None:
+            return self._recorded(record, position)
+        if name in names.DEVICE_SYNC:
+            return self._all_streams(position), Certainty.RECORDED
+        return self._inferred(row, position, whole_stream=name in names.STREAM_SYNC)
+
+    def _own_copies(self, event: int) -> list[int]:
+        return np.flatnonzero(self.launches.call_of_device == event).tolist()[-1:]
+
+    def _all_streams(self, position: int) -> list[int]:
+        last = [stream.last_launched_before(position) for stream in self.streams]
+        return [event for event in last if event != NONE]
+
+    def _recorded(self, record: Args, position: int) -> tuple[list[int], Certainty]:
+        if record.sync_kind == "Context Sync":
+            return self._all_streams(position), Certainty.RECORDED
+        if record.sync_kind == "Event Sync":
+            position = self._position_of_call(whole(record.wait_on_record), position)
+            return self._on_stream(whole(record.wait_on_stream), position), Certainty.RECORDED
+        return self._on_stream(whole(record.stream), position), Certainty.RECORDED
+
+    def _position_of_call(self, correlation: int, default: int) -> int:
+        found = np.flatnonzero(self.trace.host.correlation == correlation)
+        if correlation <= 0 or not len(found):
+            return default
+        return int(self.issue_position[self.host.row_of_event[int(found[0])]])
+
+    def _on_stream(self, number: int, position: int) -> list[int]:
+        last = [s.last_launched_before(position) for s in self.streams if s.number == number]
+        return [event for event in last if event != NONE]
+
+    def _inferred(
+        self, row: int, position: int, *, whole_stream: bool
+    ) -> tuple[list[int], Certainty]:
+        """The stream whose last work ends latest inside the wait, else the latest before it."""
+        begin, end = int(self.host.begin_ns[row]), int(self.host.end_ns[row])
+        limit = end + CLOCK_TOLERANCE_NS
+        if whole_stream:
+            last = [stream.last_launched_before(position) for stream in self.streams]
+        else:
+            last = [stream.last_ended_by(position, limit) for stream in self.streams]
+        return latest_inside(self.trace.device.end_ns, last, begin, limit)
+
+
+def latest_inside(
+    end_ns: Int64s, candidates: Sequence[int], begin: int, limit: int
+) -> tuple[list[int], Certainty]:
+    """Choose among candidate events the one that ends latest by `limit`."""
+    ended = [event for event in candidates if event != NONE and int(end_ns[event]) <= limit]
+    if not ended:
+        return [], Certainty.GUESSED
+    best = max(ended, key=lambda event: int(end_ns[event]))
+    inside = int(end_ns[best]) > begin
+    return [best], Certainty.LIKELY if inside else Certainty.GUESSED

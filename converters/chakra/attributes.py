@@ -39,10 +39,7 @@ def add_numbers(
 ) -> None:
     """Add an integer attribute to every row of a block, or to those of `where`."""
     head = _named(name) + tag(kind, VARINT)
-    block.constant(tag(NODE_ATTR, LENGTH), where)
-    block.varints(len(head) + varint_lengths(values), where)
-    block.constant(head, where)
-    block.varints(values, where)
+    block.headed_varints(tag(NODE_ATTR, LENGTH), head, values, where)
 
 
 def add_bytes_head(block: Block, name: str, lengths: Int64s) -> None:

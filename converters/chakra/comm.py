@@ -1,5 +1,7 @@
 """What Chakra says of communication: its numbers for the kinds, peers, sizes, groups."""
 
+from dataclasses import dataclass, field
+
 from ...models.graph import NONE, Collective, ExecutionGraph, NodeKind
 from .attributes import Value, number, text
 from .schema import CollectiveCommType
@@ -53,20 +55,35 @@ def encode_comm(
     )
 
 
-def comm_parts(graph: ExecutionGraph, first: int, after: int) -> list[bytes]:
-    """Give the communication attributes of rows first..after-1, empty for all other rows."""
-    parts = [b""] * (after - first)
-    kinds = graph.nodes.kind[first:after]
-    for i in (kinds >= NodeKind.COMM_SEND).nonzero()[0].tolist():
-        row = first + i
-        index = int(graph.nodes.collective[row])
-        if index != NONE:
-            collective = graph.collectives[index]
-            parts[i] = encode_comm(
-                NodeKind(int(kinds[i])),
+@dataclass(slots=True)
+class CommEncoder:
+    """Encodes the communication attributes of a graph's rows, each distinct one once."""
+
+    graph: ExecutionGraph
+    _known: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
+
+    def parts(self, rows: slice) -> list[bytes]:
+        """Give the attributes of some rows, empty for those that do not communicate."""
+        nodes = self.graph.nodes
+        kinds, sequences = nodes.kind[rows], nodes.sequence[rows]
+        parts = [b""] * len(kinds)
+        for i in (kinds >= NodeKind.COMM_SEND).nonzero()[0].tolist():
+            kind = int(kinds[i])
+            tag = NONE if kind == NodeKind.COMM_COLL else int(sequences[i])
+            parts[i] = self._part(kind, int(nodes.collective[rows.start + i]), tag)
+        return parts
+
+    def _part(self, kind: int, index: int, sequence: int) -> bytes:
+        if index == NONE:
+            return b""
+        key = (kind, index, sequence)
+        if key not in self._known:
+            collective = self.graph.collectives[index]
+            self._known[key] = encode_comm(
+                NodeKind(kind),
                 collective,
-                rank=int(graph.nodes.rank[row]),
-                sequence=int(graph.nodes.sequence[row]),
+                rank=int(self.graph.nodes.rank[0]),
+                sequence=sequence,
                 group=collective.group,
             )
-    return parts
+        return self._known[key]

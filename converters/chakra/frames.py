@@ -2,6 +2,8 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...models.errors import InputError, TraceFormatError
@@ -10,7 +12,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_LENGTH = 5  # bytes of a varint32
 _METADATA_TAGS = (0x0A, 0x12)  # version, attr
 _NODE_TAGS = (0x08, 0x12, 0x18)  # id, name, type: what a node can begin with
-_NAME_TAG = 0x0A
+_MORE = 0x80
 
 
 class CutVarintError(Exception):
@@ -26,7 +28,7 @@ def read_length(data: bytes, position: int) -> tuple[int, int]:
     value = 0
     for i, byte in enumerate(data[position : position + _LONGEST_LENGTH]):
         value |= (byte & 0x7F) << 7 * i
-        if byte < 0x80:
+        if byte < _MORE:
             return value, position + i + 1
     raise CutVarintError
 
@@ -106,36 +108,51 @@ def _likeness(data: bytes) -> str:
     return ", it looks like JSON" if looks_like_json else ""
 
 
-def first_message(data: bytes, where: Path) -> tuple[bytes, int]:
-    """Give the metadata's bytes and the position of the first node.
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A file's bytes and where its messages stand: the metadata, then every node."""
+
+    data: bytes
+    metadata: slice
+    begins: list[int]
+    ends: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def contents(self) -> Iterator[bytes]:
+        """Give the nodes' messages."""
+        for begin, end in zip(self.begins, self.ends, strict=True):
+            yield self.data[begin:end]
+
+
+def framed(data: bytes, where: Path) -> Frames:
+    """Find the messages of a file.
 
     Raises:
-        TraceFormatError: the file is cut inside it.
+        TraceFormatError: the file is cut in the middle of one.
     """
     length, begin = read_length(data, 0)
     if begin + length > len(data):
-        raise _cut(where, "the metadata", begin, length, len(data))
-    return data[begin : begin + length], begin + length
+        raise _cut(where, "the metadata", slice(begin, begin + length), len(data))
+    begins, ends = _node_bounds(data, begin + length, where)
+    return Frames(data, slice(begin, begin + length), begins, ends)
 
 
-def node_bounds(data: bytes, position: int, where: Path) -> tuple[list[int], list[int]]:
-    """Give where each node's message begins and ends.
-
-    Raises:
-        TraceFormatError: the file is cut in the middle of a node.
-    """
+def _node_bounds(data: bytes, position: int, where: Path) -> tuple[list[int], list[int]]:
     begins: list[int] = []
     ends: list[int] = []
     size = len(data)
     while position < size:
         length = data[position]
-        if length < 0x80:
-            position += 1
-        else:
+        if length & _MORE:
             try:
                 length, position = read_length(data, position)
             except CutVarintError as error:
-                raise _cut(where, f"node {len(ends) + 1}", position, 0, size) from error
+                place = slice(position, position)
+                raise _cut(where, f"node {len(ends) + 1}", place, size) from error
+        else:
+            position += 1
         if length == 0:
             raise TraceFormatError(
                 f"byte {position}: an empty message stands where node {len(ends) + 1} should be",
@@ -146,15 +163,15 @@ def node_bounds(data: bytes, position: int, where: Path) -> tuple[list[int], lis
         position += length
         ends.append(position)
     if position > size:
-        begin = begins[-1]
-        raise _cut(where, f"node {len(ends)}", begin, position - begin, size)
+        raise _cut(where, f"node {len(ends)}", slice(begins[-1], ends[-1]), size)
     return begins, ends
 
 
-def _cut(where: Path, what: str, begin: int, length: int, size: int) -> TraceFormatError:
-    needed = f" of {length}" if length else ""
+def _cut(where: Path, what: str, place: slice, size: int) -> TraceFormatError:
+    needed = f" of {place.stop - place.start}" if place.stop > place.start else ""
     return TraceFormatError(
-        f"cut in the middle of {what}: from byte {begin}, {size - begin}{needed} bytes are there",
+        f"cut in the middle of {what}: from byte {place.start}, "
+        f"{size - place.start}{needed} bytes are there",
         where=where,
         remedy="copy or write the file again",
     )

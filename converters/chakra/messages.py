@@ -28,7 +28,7 @@ def read_metadata(content: bytes, where: Path) -> Attributes:
     return {"version": message.version, **read_attributes(message.attr)}
 
 
-def read_node(content: bytes, number: int, begin: int, where: Path) -> NodeMessage:
+def read_node(content: bytes, number: int, where: Path) -> NodeMessage:
     """Give one node's message.
 
     Raises:
@@ -39,7 +39,7 @@ def read_node(content: bytes, number: int, begin: int, where: Path) -> NodeMessa
         message.ParseFromString(content)
     except DecodeError as error:
         raise TraceFormatError(
-            f"node {number} at byte {begin} cannot be decoded",
+            f"node {number} cannot be decoded",
             where=where,
             remedy="the file is damaged: copy or write it again",
         ) from error

@@ -6,20 +6,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ...models.errors import TraceFormatError
 from ...models.graph import Bytes, ExecutionGraph, Int64s
 from .attributes import text
+from .frames import Frames
 from .layout import ROW_ATTRIBUTE, columns_from, edges_from
 from .tables import Tables
 
 
-def graph_from(data: bytes, begins: list[int], ends: list[int], tables: Tables) -> ExecutionGraph:
+def graph_from(frames: Frames, tables: Tables) -> ExecutionGraph:
     """Give the graph from the nodes' last two attributes.
 
     Raises:
         TraceFormatError: a node is too short for them.
     """
-    buffer = np.frombuffer(data, dtype=np.uint8)
+    buffer = np.frombuffer(frames.data, dtype=np.uint8)
     row_type, edge_type = tables.layout.row_type, tables.layout.edge_type
-    end = np.array(ends, dtype=np.int64)
-    begin = np.array(begins, dtype=np.int64)
+    end = np.array(frames.ends, dtype=np.int64)
+    begin = np.array(frames.begins, dtype=np.int64)
     _require(end - row_type.itemsize >= begin)
     rows = _records(buffer, end - row_type.itemsize, row_type.itemsize).view(row_type).ravel()
     counts = rows["edges"].astype(np.int64)

@@ -1,17 +1,18 @@
 """Read a Chakra `.et` file, etsim's own to the last nanosecond, others' with what they have."""
 
-import zlib
 from pathlib import Path
 
 import msgspec
 
 from ...models.errors import InputError, TraceFormatError
 from ...models.graph import ExecutionGraph
-from . import foreign, own
-from .frames import first_message, load, node_bounds
+from . import own
+from .assemble import assemble
+from .foreign import read_foreign
+from .frames import Frames, framed, load
 from .messages import Attributes, read_metadata
 from .tables import Tables, decode_tables
-from .write import FORMAT
+from .write import FORMAT, checksum
 
 
 def read_graph(path: Path) -> ExecutionGraph:
@@ -22,15 +23,13 @@ def read_graph(path: Path) -> ExecutionGraph:
         InputError: it cannot be read, has duplicate ids or a circle of dependencies, or is of a
             newer etsim.
     """
-    data = load(path)
-    content, position = first_message(data, path)
-    attributes = read_metadata(content, path)
-    begins, ends = node_bounds(data, position, path)
-    _refuse_cut_between_nodes(attributes, len(ends), path)
-    if "etsim_tables" not in attributes or not _unchanged(attributes, data, position):
-        return foreign.read_nodes(data, begins, ends, attributes, path)
-    tables = _tables(attributes, path)
-    return own.graph_from(data, begins, ends, tables)
+    frames = framed(load(path), path)
+    attributes = read_metadata(frames.data[frames.metadata], path)
+    _refuse_cut_between_nodes(attributes, len(frames), path)
+    if "etsim_tables" not in attributes or not _unchanged(attributes, frames):
+        nodes, remarks = read_foreign(frames, path)
+        return assemble(nodes, attributes, path, remarks)
+    return own.graph_from(frames, _tables(attributes, path))
 
 
 def _tables(attributes: Attributes, path: Path) -> Tables:
@@ -48,10 +47,10 @@ def _tables(attributes: Attributes, path: Path) -> Tables:
         ) from error
 
 
-def _unchanged(attributes: Attributes, data: bytes, position: int) -> bool:
+def _unchanged(attributes: Attributes, frames: Frames) -> bool:
     """Tell whether tables and nodes stand as etsim wrote them."""
-    crc = zlib.crc32(str(attributes["etsim_tables"]).encode())
-    return attributes.get("etsim_crc32") == zlib.crc32(memoryview(data)[position:], crc)
+    nodes = memoryview(frames.data)[frames.metadata.stop :]
+    return attributes.get("etsim_crc32") == checksum(str(attributes["etsim_tables"]), [nodes])
 
 
 def _refuse_cut_between_nodes(attributes: Attributes, count: int, path: Path) -> None:

@@ -54,7 +54,11 @@ def text_field(number: int, text: str) -> bytes:
 
 def varint_lengths(values: Int64s) -> Int64s:
     """Give the bytes each value takes as a varint, shape of `values`."""
-    return np.asarray(_varint_cells(values)[1].sum(axis=1), dtype=np.int64)
+    return _lengths(_varint_cells(values)[1])
+
+
+def _lengths(mask: Mask) -> Int64s:
+    return np.asarray(mask.sum(axis=1, dtype=np.int64))
 
 
 def _varint_cells(values: Int64s) -> tuple[Bytes, Mask]:
@@ -120,9 +124,17 @@ class Block:
 
     def varints(self, values: Int64s, where: Mask | None = None) -> None:
         """Add a varint to every row, or to those of `where`."""
+        self._add_cells(*_varint_cells(values), where)
+
+    def headed_varints(
+        self, before: bytes, head: bytes, values: Int64s, where: Mask | None
+    ) -> None:
+        """Add `before`, the length of all that follows, `head`, and a varint."""
         cells, there = _varint_cells(values)
-        self._cells.append(cells)
-        self._masks.append(there if where is None else there & where[:, None])
+        self.constant(before, where)
+        self.varints(len(head) + _lengths(there), where)
+        self.constant(head, where)
+        self._add_cells(cells, there, where)
 
     def nonzero_field(self, number: int, values: Int64s) -> None:
         """Add a varint field, left out where it is 0, as proto3 does."""
@@ -130,12 +142,26 @@ class Block:
         self.varints(values, values != 0)
 
     def _add(self, cells: Bytes, where: Mask | None) -> None:
-        present: Mask = np.ones((self.rows, 1), dtype=bool) if where is None else where[:, None]
+        self._add_cells(cells, np.ones((1, 1), dtype=bool), where)
+
+    def _add_cells(self, cells: Bytes, there: Mask, where: Mask | None) -> None:
+        present = there if where is None else there & where[:, None]
         self._cells.append(cells)
         self._masks.append(np.broadcast_to(present, cells.shape))
 
-    def fragments(self) -> Fragments:
-        """Squeeze the rows out of the matrix."""
-        cells = np.concatenate(self._cells, axis=1)
+    def squeezed(self) -> tuple[bytes, Int64s]:
+        """Give all rows' bytes, one after another, and the length of each row."""
         mask = np.concatenate(self._masks, axis=1)
-        return cut(cells[mask].tobytes(), mask.sum(axis=1, dtype=np.int64))
+        return np.concatenate(self._cells, axis=1)[mask].tobytes(), _lengths(mask)
+
+    def fragments(self) -> Fragments:
+        """Give each row's bytes."""
+        return cut(*self.squeezed())
+
+    def framed(self, following: Int64s) -> Fragments:
+        """Give each row's bytes after the length of a message that `following` bytes complete."""
+        own = np.sum([_lengths(mask) for mask in self._masks], axis=0)
+        frame, there = _varint_cells(own + following)
+        self._cells.insert(0, frame)
+        self._masks.insert(0, there)
+        return self.fragments()

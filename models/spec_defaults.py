@@ -7,7 +7,7 @@ says so: `Hardware.defaulted` holds its key, `Hardware.sources` the reason given
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .hardware import DeviceKind
+from .hardware import DeviceKind, LinkTier
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ COLLECTIVE_EFFICIENCY_DEFAULTS: Mapping[str, Default] = {
     "scatter": Default(0.70, "no measurement: taken from all_gather"),
     "send_recv": Default(0.80, "no measurement: one flow without a reduction"),
 }
+
+# Over PCIe the measured share falls with the number of devices; pairs are the good case.
+_OVER_PCIE = Default(
+    0.60, "NCCL tables, 512 MiB: pairs of L40S and RTX PRO 0.6, four 0.2-0.4, eight 0.05-0.4"
+)
 
 _ACCELERATOR: Mapping[str, Default] = {
     "memory.type": Default("unknown", "told to people only"),
@@ -88,13 +93,20 @@ _CPU: Mapping[str, Default] = {
 }
 
 
-def defaults_of(kind: DeviceKind) -> dict[str, Default]:
+def defaults_of(kind: DeviceKind, *, has_node_link: bool) -> dict[str, Default]:
     """Give the default figures of a kind of device, by dotted key.
 
-    A link has defaults only for what its owner has: a CPU has no host link; an accelerator has
-    a node link only where its spec gives one.
+    A link has defaults only where there is one: a CPU has no host link, an accelerator has a
+    node link only where its spec gives one (its devices talk over PCIe otherwise).
     """
     table = dict(_CPU if kind is DeviceKind.CPU else _ACCELERATOR)
-    if kind is DeviceKind.CPU:
-        table = {key: value for key, value in table.items() if not key.startswith("links.host.")}
+    tiers = {LinkTier.NETWORK}
+    tiers |= {LinkTier.NODE} if kind is DeviceKind.CPU or has_node_link else set()
+    tiers |= {LinkTier.HOST} if kind is not DeviceKind.CPU else set()
+    for tier in set(LinkTier) - tiers:
+        table = {key: it for key, it in table.items() if not key.startswith(f"links.{tier}.")}
+    for tier in sorted(tiers):
+        for name, default in COLLECTIVE_EFFICIENCY_DEFAULTS.items():
+            measured = _OVER_PCIE if tier is LinkTier.HOST else default
+            table[f"links.{tier}.efficiency.{name}"] = measured
     return table | {f"efficiency.{name}": value for name, value in EFFICIENCY_DEFAULTS.items()}

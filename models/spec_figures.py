@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .hardware import DeviceKind
-from .spec_defaults import COLLECTIVE_EFFICIENCY_DEFAULTS, Default, defaults_of
+from .spec_defaults import Default, defaults_of
 from .spec_keys import KEYS
 from .units import Dimension, parse
 
@@ -36,13 +36,10 @@ def fill(figures: Figures) -> dict[str, str]:
     Call only on figures without faults: the derived defaults divide by what is required.
     """
     reasons = _derive(figures)
-    kind = DeviceKind(figures.texts["kind"])
-    defaults = defaults_of(kind)
-    if kind is not DeviceKind.CPU and "links.node.bandwidth" not in figures.numbers:
-        defaults = {key: it for key, it in defaults.items() if not key.startswith("links.node.")}
-    for tier in {key.split(".")[1] for key in defaults if key.startswith("links.")}:
-        for name, default in COLLECTIVE_EFFICIENCY_DEFAULTS.items():
-            defaults[f"links.{tier}.efficiency.{name}"] = default
+    defaults = defaults_of(
+        DeviceKind(figures.texts["kind"]),
+        has_node_link="links.node.bandwidth" in figures.numbers,
+    )
     for key, default in defaults.items():
         if key not in figures.numbers and key not in figures.texts:
             _put(figures, key, default)

@@ -43,13 +43,13 @@ class _SpecLoader(yaml.SafeLoader):
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, object]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"key '{key_node.value}' stands twice", problem_mark=key_node.start_mark
+                    problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark
                 )
-            seen.add(key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node))
+            seen.add(key.value)
         mapping: dict[Hashable, object] = super().construct_mapping(node, deep=deep)
         return mapping
 

@@ -93,7 +93,7 @@ _SPELLINGS: dict[str, tuple[Dimension, float]] = {
     for prefix, prefix_factor in prefixes.items()
 }
 
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d].*?)?\s*")
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d].*?)?\s*")
 
 
 def parse(quantity: object, dimension: Dimension) -> float:

@@ -34,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError("no such file", where=path, remedy=_nearest(path)) from None
+        raise InputError("no such file", where=path, remedy=nearest_name(path)) from None
     except IsADirectoryError:
         raise InputError("is a folder, expected a file", where=path) from None
     except OSError as error:
@@ -113,7 +113,8 @@ def _article(kind: FileKind) -> str:
     return f"an {name}" if name[0] in "aeiouAEIOU" else name if " nor " in name else f"a {name}"
 
 
-def _nearest(path: Path) -> str:
+def nearest_name(path: Path) -> str:
+    """Say which name nearest to a missing one there is."""
     folder = path.parent if path.parent.is_dir() else Path()
     names = [entry.name for entry in folder.iterdir()]
     near = difflib.get_close_matches(path.name, names, n=1)

@@ -223,6 +223,15 @@ class Columns:
         """Give the same columns for the given rows (indices inside columns stay as they are)."""
         return Columns(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    def followed_by(self, other: "Columns") -> "Columns":
+        """Give these rows and then the other's."""
+        return Columns(
+            **{
+                f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name)))
+                for f in fields(self)
+            }
+        )
+
 
 COLUMN_TYPES: dict[str, type] = {
     "kind": np.uint8, "category": np.uint8, "name": np.int32, "rank": np.int32,

@@ -1,6 +1,6 @@
 """Everything known about a rank's events beside their times: operators, collectives, places."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,13 +69,34 @@ def describe(
     nearest = np.array([*ancestors_where(parent, wanted), NONE], dtype=np.int64)
     of_event = np.append(operators.of_event, NONE).astype(np.int64)  # index -1 finds the -1
     sequence = np.array([whole(a.sequence_number) for a in trace.host.args], dtype=np.int64)
+    places = find_places(trace, parent.tolist(), sequence)
+    if joined is not None:
+        places = replace(places, forward_event=_recorded_forward(joined, places.forward_event))
     return Described(
         parent=parent.astype(np.int64),
         operators=operators,
         operator_of_device=of_event[nearest[call]],
         collectives=find_collectives(trace, call, parent, categories(trace, launches)),
-        places=find_places(trace, parent.tolist(), sequence),
+        places=places,
         steps=steps,
         seq_id=sequence,
-        rf_id=trace.host.rf_id,
+        rf_id=trace.host.rf_id if joined is None else _recorded_ids(joined),
     )
+
+
+def _recorded_ids(joined: Joined) -> Int64s:
+    """The execution trace's own ids: the profile's may be zero or of another numbering."""
+    node = joined.node_of_event
+    return np.where(node >= 0, joined.et.rf_id[node], 0)
+
+
+def _recorded_forward(joined: Joined, inferred: Int64s) -> Int64s:
+    """Forward events by the execution trace's `fw_parent`, inferred ones where it tells none."""
+    et, node = joined.et, joined.node_of_event
+    event_of_node = np.full(len(et) + 1, NONE, dtype=np.int64)
+    event_of_node[node[node >= 0]] = np.flatnonzero(node >= 0)
+    wanted = np.where(node >= 0, et.fw_parent[node], 0)
+    place = np.minimum(np.searchsorted(et.id, wanted), len(et) - 1)
+    known = (wanted > 0) & (et.id[place] == wanted)
+    forward = np.where(known, event_of_node[place], NONE)
+    return np.where(forward >= 0, forward, inferred)

@@ -1,0 +1,75 @@
+"""Load what `--et` names: .et files, Kineto traces, folders and patterns, one rank or many."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..converters.chakra import is_chakra, read_graph
+from ..converters.convert import convert, convert_kineto, find_sources, is_kineto
+from ..converters.execution_trace import read_execution_trace
+from ..converters.files import FileKind, read_bytes, sniff
+from ..converters.ranks import expand
+from ..models.errors import NeedsRecordingError, RankError, TraceFormatError
+from ..models.graph import ExecutionGraph
+from ..models.merge import merge_ranks
+
+__all__ = ["convert", "find_sources", "load_graph", "load_graphs"]
+
+
+def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
+    """Give the graph of every rank named, in order of ranks.
+
+    Args:
+        specs: paths, folders or patterns of `.et` files or Kineto traces.
+
+    Raises:
+        InputError: missing, damaged or of another kind.
+        RankError: two files of one rank.
+    """
+    found: dict[int, Path] = {}
+    graphs = []
+    for path in expand(specs, "--et"):
+        graph = _load(path)
+        rank = graph.meta.rank
+        if rank in found:
+            raise RankError(
+                f"is of rank {rank}, as is {found[rank]}",
+                where=path,
+                remedy="give one file a rank; put `rank<N>` into the names of traces",
+            )
+        found[rank] = path
+        graphs.append(graph)
+    return sorted(graphs, key=lambda graph: graph.meta.rank)
+
+
+def load_graph(specs: Sequence[str]) -> ExecutionGraph:
+    """Give one graph of all ranks named, collectives as rendezvous; errors as `load_graphs`."""
+    return merge_ranks(load_graphs(specs))
+
+
+def need_times(graph: ExecutionGraph, what: str) -> None:
+    """Refuse a graph that was never timed.
+
+    Raises:
+        NeedsRecordingError: converted from an execution trace alone.
+    """
+    if not graph.meta.has_times:
+        raise NeedsRecordingError(
+            f"{what} needs times, and an execution trace alone has none",
+            remedy="convert it again with its Kineto trace: etsim convert --et ... --trace ...",
+        )
+
+
+def _load(path: Path) -> ExecutionGraph:
+    data = read_bytes(path)
+    if is_chakra(data[:65536]):
+        return read_graph(path)
+    if is_kineto(data):
+        return convert_kineto(path, data).graph
+    if sniff(data) is FileKind.EXECUTION_TRACE:
+        read_execution_trace(path, data)
+        raise TraceFormatError(
+            "is an execution trace, which has no times",
+            where=path,
+            remedy="join it with its Kineto trace first: etsim convert --et ... --trace ...",
+        )
+    return read_graph(path)  # tells what is wrong with it

@@ -1,0 +1,185 @@
+"""From recorded files to graphs: one rank's pair, and the report of what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..models.errors import NeedsRecordingError
+from ..models.graph import Category, ExecutionGraph
+from .et_only import graph_without_times
+from .execution_trace import ExecutionTrace, read_execution_trace
+from .files import FileKind, read_bytes, sniff
+from .join import Join, join
+from .kineto import KinetoTrace, read_kineto
+from .link.described import Joined
+from .link.linker import link
+from .ranks import by_rank, expand, paired, rank_in_name
+
+
+@dataclass(frozen=True, slots=True)
+class RankReport:
+    """What became of one rank's files.
+
+    Attributes:
+        joined_by: key of the join, "" where only one file was given.
+        et_nodes, et_matched: nodes that ran, and those found in the profile.
+        kineto_events, kineto_matched: operators and annotations of the profile, and those joined.
+        time_covered: share of the outermost operators' time that was joined.
+        device_events, device_kept: kernels, copies and memsets in the trace, and rows of the graph.
+    """
+
+    rank: int
+    joined_by: str
+    et_nodes: int
+    et_matched: int
+    kineto_events: int
+    kineto_matched: int
+    name_mismatches: int
+    time_covered: float
+    device_events: int
+    device_kept: int
+    rows: int
+    edges: int
+    steps: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Converted:
+    """A rank's graph and its report."""
+
+    graph: ExecutionGraph
+    report: RankReport
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """One rank's files; at least one is there."""
+
+    rank: int
+    et: Path | None
+    trace: Path | None
+
+
+def find_sources(et: Sequence[str], trace: Sequence[str]) -> list[Sources]:
+    """Expand patterns and pair the files by rank.
+
+    Raises:
+        InputError: a pattern that matches nothing.
+        RankError: ranks that collide or have only one of the two files.
+    """
+    et_paths, trace_paths = expand(et, "--et"), expand(trace, "--trace")
+    if len(et_paths) == 1 and len(trace_paths) == 1:
+        return [Sources(_rank_of(trace_paths[0]), et_paths[0], trace_paths[0])]
+    et_of = by_rank(et_paths, [rank_in_name(p) for p in et_paths], "--et")
+    trace_of = by_rank(trace_paths, [_rank_of_name_or_file(p) for p in trace_paths], "--trace")
+    if not trace_paths:
+        return [Sources(rank, path, None) for rank, path in sorted(et_of.items())]
+    if not et_paths:
+        return [Sources(rank, None, path) for rank, path in sorted(trace_of.items())]
+    return [Sources(rank, a, b) for rank, a, b in paired(et_of, trace_of)]
+
+
+def _rank_of(path: Path) -> int:
+    return max(0, rank_in_name(path))
+
+
+def _rank_of_name_or_file(path: Path) -> int:
+    """The name tells without reading; the trace itself knows better but costs a read."""
+    return rank_in_name(path)
+
+
+def convert(sources: Sources, *, allow_partial: bool = False) -> Converted:
+    """Convert one rank's files.
+
+    Raises:
+        InputError, TraceFormatError: a file that cannot be read.
+        JoinError: the two do not belong together.
+    """
+    if sources.trace is None:
+        assert sources.et is not None
+        return _from_et(read_execution_trace(sources.et), sources.rank)
+    if sources.et is None:
+        return _from_trace(_read_trace(sources), None)
+    et_data, trace_data = read_bytes(sources.et), read_bytes(sources.trace)
+    et = read_execution_trace(sources.et, et_data)
+    del et_data
+    trace = _with_rank(read_kineto(sources.trace, trace_data), sources.rank)
+    del trace_data
+    return _from_trace(trace, (et, join(et, trace, allow_partial=allow_partial)))
+
+
+def convert_kineto(path: Path, data: bytes | None = None) -> Converted:
+    """Convert a Kineto trace alone."""
+    trace = read_kineto(path, data)
+    return _from_trace(_with_rank(trace, _rank_of(path)), None)
+
+
+def is_kineto(data: bytes) -> bool:
+    """Tell whether unpacked content is a Kineto trace."""
+    return sniff(data) is FileKind.KINETO
+
+
+def _read_trace(sources: Sources) -> KinetoTrace:
+    assert sources.trace is not None
+    return _with_rank(read_kineto(sources.trace), sources.rank)
+
+
+def _with_rank(trace: KinetoTrace, rank: int) -> KinetoTrace:
+    """A trace's own rank wins; the file's name stands in where it tells none."""
+    return trace if trace.rank >= 0 else replace(trace, rank=rank)
+
+
+def _from_et(et: ExecutionTrace, rank: int) -> Converted:
+    graph = graph_without_times(et, rank)
+    rows = len(graph)
+    report = RankReport(
+        rank=rank,
+        joined_by="",
+        et_nodes=rows - 1,
+        et_matched=0,
+        kineto_events=0,
+        kineto_matched=0,
+        name_mismatches=0,
+        time_covered=0.0,
+        device_events=0,
+        device_kept=0,
+        rows=rows,
+        edges=graph.edge_count,
+        steps=0,
+        notes=graph.meta.notes,
+    )
+    return Converted(graph, report)
+
+
+def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) -> Converted:
+    if not len(trace.host) and not len(trace.device):
+        raise NeedsRecordingError(
+            "the trace holds no operator, runtime call or kernel",
+            where=trace.path,
+            remedy="record with activities CPU and CUDA",
+        )
+    linked = link(trace, Joined(pair[0], pair[1].node_of_event) if pair else None)
+    found = pair[1] if pair else None
+    graph = linked.graph
+    if pair and not pair[0].complete:
+        note = "the observer was not stopped: the execution trace may lack its end"
+        graph = replace(graph, meta=replace(graph.meta, notes=(*graph.meta.notes, note)))
+    on_device = graph.on_device() & (graph.nodes.category != Category.ORIGIN)
+    report = RankReport(
+        rank=graph.meta.rank,
+        joined_by=str(found.key) if found else "",
+        et_nodes=found.et_nodes if found else 0,
+        et_matched=found.matched if found else 0,
+        kineto_events=found.kineto_events if found else len(trace.host),
+        kineto_matched=int((found.node_of_event >= 0).sum()) if found else 0,
+        name_mismatches=found.name_mismatches if found else 0,
+        time_covered=found.covered_ns / found.total_ns if found and found.total_ns else 0.0,
+        device_events=len(trace.device),
+        device_kept=int(on_device.sum()),
+        rows=len(graph),
+        edges=graph.edge_count,
+        steps=len(graph.steps),
+        notes=graph.meta.notes,
+    )
+    return Converted(graph, report)

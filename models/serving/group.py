@@ -40,6 +40,8 @@ PRECISIONS: Mapping[str, Precision] = {
 class HostCost:
     """Host time of a step that the device does not hide.
 
+    Given for the reference host (`relative_speed` 1); a slower host takes longer.
+
     Attributes:
         s_per_layer: o_host of the formulas; about 0 where a graph launch replays the layers.
         s_per_step: scheduling, sampling and the like, once a step.
@@ -69,6 +71,7 @@ class Group:
     link_bytes_per_s: float
     link_latency_s: float
     host: HostCost = HostCost()
+    host_speed: float = 1.0  # single thread, against the reference host
     price_usd_per_hour: float | None = None  # of the whole group
 
 
@@ -107,6 +110,10 @@ def largest_group(hardware: Hardware) -> int:
     return max([1, *reach])
 
 
+def _on_host(cost: HostCost, speed: float) -> HostCost:
+    return HostCost(cost.s_per_layer / speed, cost.s_per_step / speed)
+
+
 def group_of(
     hardware: Hardware,
     tp: int,
@@ -136,6 +143,7 @@ def group_of(
         memory_bytes=float(tp * hardware.device.memory_bytes),
         link_bytes_per_s=link.bandwidth_gbps * 1e9 if link else 0.0,
         link_latency_s=link.latency_ns * 1e-9 if link else 0.0,
-        host=host or HostCost(),
+        host=_on_host(host or HostCost(), hardware.host.relative_speed),
+        host_speed=hardware.host.relative_speed,
         price_usd_per_hour=None if price is None else price * tp,
     )

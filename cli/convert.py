@@ -1,0 +1,84 @@
+"""`etsim convert`: join execution traces and profiles into Chakra .et files."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ..converters.chakra import write_graph
+from ..converters.convert import Converted, RankReport, Sources, convert, find_sources
+from ..models.errors import UsageError
+from .output import json_option, note, percent, print_json, say
+
+
+@click.command(short_help="Join an execution trace and a profile into a .et file.")
+@click.option(
+    "--et", "et", multiple=True, metavar="FILE", help="Execution trace(s): a path or a pattern."
+)
+@click.option(
+    "--trace", "trace", multiple=True, metavar="FILE", help="Kineto trace(s): a path or a pattern."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .et to write; of many ranks run.et becomes run.<rank>.et.",
+)
+@click.option("--allow-partial", is_flag=True, help="Convert although less than 80 % was joined.")
+@json_option
+def command(
+    et: tuple[str, ...],
+    trace: tuple[str, ...],
+    output: Path,
+    allow_partial: bool,
+    as_json: bool,
+) -> None:
+    """Join execution traces and profiles into Chakra .et files, and report how well."""
+    if not et and not trace:
+        raise UsageError("nothing to convert", remedy="give --et, --trace or both")
+    sources = find_sources(et, trace)
+    written = []
+    for source in sources:
+        converted = convert(source, allow_partial=allow_partial)
+        path = _place(output, source, many=len(sources) > 1)
+        write_graph(converted.graph, path)
+        written.append((path, converted))
+    if as_json:
+        print_json([{"file": str(p), **asdict(c.report)} for p, c in written])
+        return
+    for path, converted in written:
+        _print(path, source_of(sources, converted), converted)
+
+
+def source_of(sources: list[Sources], converted: Converted) -> Sources:
+    """Give the files a graph came from; a single pair may not know its rank by name."""
+    rank = converted.report.rank
+    return next((s for s in sources if s.rank == rank), sources[0])
+
+
+def _place(output: Path, source: Sources, *, many: bool) -> Path:
+    return output.with_name(f"{output.stem}.{source.rank}{output.suffix}") if many else output
+
+
+def _print(path: Path, source: Sources, converted: Converted) -> None:
+    report = converted.report
+    say(f"{path}: {report.rows:,} nodes, {report.edges:,} dependencies{_steps(report)}.")
+    if report.joined_by:
+        say(
+            f"  joined by {report.joined_by}: {report.et_matched:,} of {report.et_nodes:,} "
+            f"execution-trace nodes, {report.kineto_matched:,} of {report.kineto_events:,} "
+            f"profile events, {percent(report.time_covered)} of the time"
+        )
+    elif source.trace is None:
+        say("  no times: an execution trace alone tells order and shapes only")
+    if report.device_events:
+        say(f"  {report.device_kept:,} of {report.device_events:,} device events kept")
+    if report.name_mismatches:
+        note(f"{report.name_mismatches:,} equal ids have different names and were not joined")
+    for text in report.notes:
+        note(text)
+
+
+def _steps(report: RankReport) -> str:
+    return f", {report.steps} steps" if report.steps else ""

@@ -1,0 +1,153 @@
+"""`etsim predict`: how long a recorded run takes on other hardware, and why."""
+
+import click
+
+from ..simulator.predict import Prediction, predict
+from ..simulator.scaling import Scale, parse_scale
+from ..simulator.summary import Share, Summary, summarise
+from .inputs import load_graphs
+from .machines import SOURCE, source_hardware, target_hardware
+from .output import (
+    csv_option,
+    json_option,
+    ms,
+    note,
+    percent,
+    print_csv,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
+
+SHARE_HEADER = ("", "calls", "measured ms", "predicted ms", "share", "bound")
+
+
+@click.command(short_help="Replay a run on other hardware.")
+@click.option(
+    "--et",
+    "et",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A .et file, a Kineto trace, a folder or a pattern; repeatable.",
+)
+@click.option(
+    "--hw",
+    required=True,
+    metavar="NAME|FILE",
+    help="The target: a catalogue name (see `etsim hw list`), a YAML, or `source`.",
+)
+@click.option("--source-hw", metavar="NAME|FILE", help="What the run was recorded on.")
+@click.option(
+    "--scale",
+    "scales",
+    multiple=True,
+    metavar="WHAT=FACTOR",
+    help="Change costs on the way: kernel=0.5, host=2, collective=1.5, 'name:aten::mm*=0.8'.",
+)
+@json_option
+@csv_option
+def command(
+    et: tuple[str, ...],
+    hw: str,
+    source_hw: str | None,
+    scales: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Predict how long a recorded run takes on other hardware, and why."""
+    asked = [parse_scale(text) for text in scales]
+    graphs = load_graphs(et)
+    source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
+    prediction = predict(graphs, source, target, asked)
+    summary = summarise(prediction)
+    if as_json:
+        print_json(summary)
+    elif as_csv:
+        print_csv(SHARE_HEADER, [_row(share) for share in summary.operators])
+    else:
+        _print(prediction, summary, asked, self_check=hw == SOURCE)
+
+
+def _print(
+    prediction: Prediction, summary: Summary, scales: list[Scale], *, self_check: bool
+) -> None:
+    say(_headline(summary, scales, self_check=self_check))
+    if len(summary.ranks) > 1 or self_check:
+        _print_ranks(summary)
+    if summary.steps:
+        _print_steps(summary)
+    print_table(SHARE_HEADER, [_row(s) for s in summary.categories], title="Time by category")
+    print_table(SHARE_HEADER, [_row(s) for s in summary.operators], title="Largest operators")
+    shares = ", ".join(f"{percent(v)} {k}" for k, v in summary.provenance.items())
+    say(f"\nRests on: {shares or 'nothing measured'} (share of the time of all rows).")
+    for text in summary.warnings:
+        warn(text)
+    for text in prediction.recorded.meta.notes:
+        note(text)
+
+
+def _headline(summary: Summary, scales: list[Scale], *, self_check: bool) -> str:
+    changed = f" with {', '.join(str(s) for s in scales)}" if scales else ""
+    if not summary.measured_ns:
+        return f"Predicted {ms(summary.predicted_ns)} ms on {summary.target}{changed}."
+    ratio = summary.predicted_ns / summary.measured_ns
+    if self_check and not scales:
+        error = f"{100 * (ratio - 1):+.2f} %"
+        return (
+            f"Self-check on {summary.source}: replayed {ms(summary.predicted_ns)} ms, measured "
+            f"{ms(summary.measured_ns)} ms ({error})."
+        )
+    low, high = summary.interval_ns
+    return (
+        f"Predicted {ms(summary.predicted_ns)} ms on {summary.target}{changed}; measured "
+        f"{ms(summary.measured_ns)} ms on {summary.source} (x{ratio:.2f}). "
+        f"90 % of the doubt lies between {ms(low)} and {ms(high)} ms."
+    )
+
+
+def _print_ranks(summary: Summary) -> None:
+    rows = [
+        (
+            rank.rank,
+            ms(rank.measured_ns),
+            ms(rank.predicted_ns),
+            _change(rank.measured_ns, rank.predicted_ns),
+            ms(rank.measured_busy_ns),
+            ms(rank.predicted_busy_ns),
+        )
+        for rank in summary.ranks
+    ]
+    header = ("rank", "measured ms", "predicted ms", "change", "device busy ms", "predicted busy")
+    print_table(header, rows, title="Ranks")
+
+
+def _print_steps(summary: Summary) -> None:
+    rows = [
+        (
+            s.name,
+            s.rank,
+            ms(s.measured_ns),
+            ms(s.predicted_ns),
+            _change(s.measured_ns, s.predicted_ns),
+        )
+        for s in summary.steps
+    ]
+    print_table(("step", "rank", "measured ms", "predicted ms", "change"), rows, title="Steps")
+
+
+def _change(measured_ns: int, predicted_ns: int) -> str:
+    return f"{100 * (predicted_ns / measured_ns - 1):+.2f} %" if measured_ns else ""
+
+
+def _row(share: Share) -> tuple[str, int, str, str, str, str]:
+    name = share.name if len(share.name) <= 60 else share.name[:57] + "..."
+    return (
+        name,
+        share.count,
+        ms(share.measured_ns) if share.measured_ns else "",
+        ms(share.predicted_ns),
+        percent(share.share),
+        share.bound,
+    )

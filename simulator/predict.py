@@ -1,0 +1,191 @@
+"""Predict: price a recorded run for a target, replay it, and say how long, why and how surely."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.costs.price import Priced, price
+from ..models.graph import Category, EdgeKind, ExecutionGraph, Int64s, Provenance
+from ..models.hardware import Hardware
+from ..models.merge import merge_ranks
+from ..models.offload import needs_offload, offload
+from ..models.timeline import Timeline, measured
+from .replay import replay
+from .scaling import Scale, apply_scales
+
+# 90 % of a normal distribution lies within this many standard deviations.
+Z_90 = 1.645
+HOST_CLASS = "host"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """A run as measured and as predicted.
+
+    Attributes:
+        recorded: the graph as recorded, all ranks merged.
+        graph: the graph that was replayed; another one where operators moved to a device.
+        source: the machine of the recording, None where unknown.
+        interval_ns: 90 % of the total lies between.
+    """
+
+    recorded: ExecutionGraph
+    graph: ExecutionGraph
+    source: Hardware | None
+    target: Hardware
+    priced: Priced
+    timeline: Timeline
+    interval_ns: tuple[int, int]
+    offloaded: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def measured(self) -> Timeline:
+        """Give the timeline as recorded."""
+        return measured(self.recorded)
+
+
+def predict(
+    graphs: Sequence[ExecutionGraph],
+    source: Hardware | None,
+    target: Hardware,
+    scales: Sequence[Scale] = (),
+) -> Prediction:
+    """Predict the run of one or more ranks on a target.
+
+    Args:
+        graphs: one per rank, as recorded.
+        source: the machine they were recorded on, None where unknown.
+        target: the machine asked for; the source itself gives the self-check.
+        scales: cost changes on the way.
+
+    Raises:
+        NeedsRecordingError: a CPU run without shapes, asked for on an accelerator.
+        RankError: two graphs of one rank.
+    """
+    recorded = merge_ranks(graphs)
+    offloaded = needs_offload(recorded, target)
+    graph = _offloaded(graphs, target) if offloaded else recorded
+    priced = _priced(graph, source, target)
+    duration, lag = apply_scales(graph, priced.duration_ns, priced.lag_ns, scales)
+    priced = replace(priced, duration_ns=duration, lag_ns=lag)
+    timeline = replay(graph, duration, lag)
+    return Prediction(
+        recorded=recorded,
+        graph=graph,
+        source=source,
+        target=target,
+        priced=priced,
+        timeline=timeline,
+        interval_ns=_interval(graph, priced, timeline),
+        offloaded=offloaded,
+        warnings=(*_warnings(graphs, offloaded), *priced.warnings),
+    )
+
+
+def _offloaded(graphs: Sequence[ExecutionGraph], target: Hardware) -> ExecutionGraph:
+    """Offload each rank, then merge; gloo's own transfer times mean nothing on the target."""
+    graph = merge_ranks([offload(g, target) for g in graphs])
+    duration = graph.nodes.duration_ns.copy()
+    duration[graph.nodes.category == Category.COLLECTIVE] = 0
+    return replace(graph, nodes=replace(graph.nodes, duration_ns=duration))
+
+
+def _priced(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Priced:
+    """Price all rows; rows that already carry the target's own default keep it."""
+    priced = price(graph, source, target)
+    given = graph.nodes.provenance == Provenance.DEFAULT
+    if not given.any():
+        return priced
+    duration = np.where(given, graph.nodes.duration_ns, priced.duration_ns)
+    provenance = np.where(given, np.uint8(Provenance.DEFAULT), priced.provenance)
+    return replace(priced, duration_ns=duration, provenance=provenance.astype(np.uint8))
+
+
+def region(timeline: Timeline, rank: int | None = None) -> tuple[int, int]:
+    """Give (begin, end) of what is asked about: the marked steps with their device work, else all.
+
+    Args:
+        timeline: of one or many ranks.
+        rank: only this rank's steps; None for the whole job.
+    """
+    graph = timeline.graph
+    mine = np.ones(len(graph), dtype=bool) if rank is None else graph.nodes.rank == rank
+    steps = [step for step in graph.steps if mine[step.begin_row]]
+    end = timeline.end_ns
+    if not steps:
+        return 0, int(np.max(end[mine], initial=0))
+    begin = min(int(timeline.start_ns[step.begin_row]) for step in steps)
+    inside = mine & (graph.nodes.step >= 0)
+    marks = max(int(end[step.end_row]) for step in steps)
+    return begin, max(marks, int(np.max(end[inside], initial=0)))
+
+
+def total_ns(timeline: Timeline, rank: int | None = None) -> int:
+    """Give the length of the region."""
+    begin, end = region(timeline, rank)
+    return end - begin
+
+
+def _interval(graph: ExecutionGraph, priced: Priced, timeline: Timeline) -> tuple[int, int]:
+    """Push each class of costs up and down by its spread, all its rows together, and replay.
+
+    Classes are independent of each other, so their effects add as squares:
+    total ± z √Σ_c (T(c up) - T)².
+    """
+    base = total_ns(timeline)
+    up = down = 0.0
+    for index, name in enumerate(priced.classes):
+        rows = (priced.cost_class == index) & (priced.spread > 0)
+        if not rows.any():
+            continue
+        for sign in (1, -1):
+            changed = total_ns(replay(graph, *_shifted(graph, priced, rows, name, sign))) - base
+            up += changed**2 if sign > 0 else 0
+            down += changed**2 if sign < 0 else 0
+    return max(0, round(base - down**0.5)), round(base + up**0.5)
+
+
+def _shifted(
+    graph: ExecutionGraph,
+    priced: Priced,
+    rows: NDArray[np.bool_],
+    class_name: str,
+    sign: int,
+) -> tuple[Int64s, Int64s]:
+    """Durations and lags with one class at an end of its 90 % interval."""
+    factor = np.exp(sign * Z_90 * np.where(rows, priced.spread, 0.0))
+    duration = np.rint(priced.duration_ns * factor).astype(np.int64)
+    lag = priced.lag_ns
+    if class_name == HOST_CLASS:
+        host_lag = np.isin(graph.edge_kind, (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER))
+        by_row = float(np.exp(sign * Z_90 * np.median(priced.spread[rows])))
+        lag = np.where(host_lag, np.rint(lag * by_row), lag).astype(np.int64)
+    return duration, lag
+
+
+def _warnings(graphs: Sequence[ExecutionGraph], offloaded: bool) -> list[str]:
+    warnings = []
+    if offloaded:
+        warnings.append(
+            "recorded on a CPU: kernels are priced by a roofline from their shapes, without any "
+            "measurement on an accelerator; steps are taken to end when the device is done"
+        )
+    ranks = {graph.meta.rank for graph in graphs}
+    world = max((graph.meta.world_size for graph in graphs), default=1)
+    missing = [rank for rank in range(world) if rank not in ranks]
+    if missing and _communicates(graphs):
+        told = ", ".join(str(rank) for rank in missing[:8]) + (" ..." if len(missing) > 8 else "")
+        warnings.append(
+            f"ranks {told} of {world} are not given: their collectives keep the waiting recorded"
+        )
+    if not all(graph.meta.has_times for graph in graphs):
+        warnings.append("an execution trace alone has no times: host time is unknown and left out")
+    return warnings
+
+
+def _communicates(graphs: Sequence[ExecutionGraph]) -> bool:
+    wanted = (Category.COLLECTIVE, Category.SEND, Category.RECV)
+    return any(np.isin(graph.nodes.category, wanted).any() for graph in graphs)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...models.errors import InputError
 from ...models.graph import (
     NONE,
     Category,
@@ -30,7 +29,7 @@ from ...models.graph import (
 from ...models.graph_builder import Edge, GraphBuilder
 from .foreign import ForeignNode
 from .messages import Attributes
-from .order import CircleError, topological
+from .order import ordered
 
 _RANK_IN_NAME = re.compile(r"\.(\d+)\.et(?:\.gz)?$")
 _KEPT_PROPERTIES = ("version", "schema", "pid", "time", "start_ts", "finish_ts")
@@ -65,13 +64,14 @@ def assemble(
     Raises:
         InputError: two nodes of one id, or nodes that wait for each other in a circle.
     """
-    index_of_id = _indexed(nodes, where)
-    waits_for = [[index_of_id[i] for i in node.waits_for if i in index_of_id] for node in nodes]
-    dangling = sum(len(node.waits_for) for node in nodes) - sum(map(len, waits_for))
+    labels = [(node.id, node.name) for node in nodes]
+    order = ordered(labels, [n.waits_for for n in nodes], where, [n.start_ns for n in nodes])
+    known = {node.id for node in nodes}
+    dangling = sum(i not in known for node in nodes for i in node.waits_for)
     meta = _meta(attributes, where)
     pid = attributes.get("pid", 0)
     assembly = _Assembly(GraphBuilder(meta), pid if isinstance(pid, int) else 0)
-    for index in _ordered(nodes, waits_for, where):
+    for index in order:
         _add(assembly, nodes[index], meta.rank)
     graph = assembly.builder.build()
     has_starts = any(node.start_ns for node in nodes)
@@ -80,36 +80,6 @@ def assemble(
     base_ns = min((node.start_ns for node in nodes), default=0)
     meta = replace(meta, has_times=has_times, notes=tuple(told), clock_base_ns=base_ns)
     return replace(graph, meta=meta, nodes=_with_starts(graph, has_starts))
-
-
-def _indexed(nodes: Sequence[ForeignNode], where: Path) -> dict[int, int]:
-    index_of_id: dict[int, int] = {}
-    for index, node in enumerate(nodes):
-        first = index_of_id.setdefault(node.id, index)
-        if first != index:
-            raise InputError(
-                f"nodes {first + 1} ({nodes[first].name!r}) and {index + 1} ({node.name!r}) "
-                f"both have id {node.id}",
-                where=where,
-                remedy="ids must differ: the trace was damaged or two were joined",
-            )
-    return index_of_id
-
-
-def _ordered(
-    nodes: Sequence[ForeignNode], waits_for: Sequence[Sequence[int]], where: Path
-) -> list[int]:
-    keys = [(node.start_ns, node.id) for node in nodes]
-    try:
-        return topological(waits_for, keys)
-    except CircleError as error:
-        told = " -> ".join(f"{nodes[i].id} ({nodes[i].name!r})" for i in error.circle[:5])
-        more = " -> ..." if len(error.circle) > 5 else ""
-        raise InputError(
-            f"nodes wait for each other in a circle: {told}{more}",
-            where=where,
-            remedy="no order of running satisfies them: write the trace again",
-        ) from error
 
 
 def _meta(attributes: Attributes, where: Path) -> GraphMeta:
@@ -148,7 +118,12 @@ def _add(assembly: _Assembly, node: ForeignNode, rank: int) -> None:
 
 def _edges(assembly: _Assembly, node: ForeignNode, lane: int) -> list[Edge]:
     rows = [assembly.row_of_id[i] for i in node.waits_for if i in assembly.row_of_id]
-    edges = [(row, _edge_kind(assembly, row, lane, node.on_host), 0) for row in rows]
+    edges: list[Edge] = []
+    for row in rows:
+        source = assembly.lane_of_row[row]
+        on_host = source in assembly.host_lanes
+        kind = edge_kind(from_host=on_host, to_host=node.on_host, same_lane=source == lane)
+        edges.append((row, kind, 0))
     if node.on_stream:
         last = assembly.last_on_stream.get(lane, NONE)
         if last not in {NONE, *rows}:
@@ -158,12 +133,11 @@ def _edges(assembly: _Assembly, node: ForeignNode, lane: int) -> list[Edge]:
     return edges
 
 
-def _edge_kind(assembly: _Assembly, source: int, lane: int, on_host: bool) -> EdgeKind:
-    source_lane = assembly.lane_of_row[source]
-    if source_lane == lane:
-        return EdgeKind.HOST_ORDER if on_host else EdgeKind.STREAM_ORDER
-    from_host = source_lane in assembly.host_lanes
-    match from_host, on_host:
+def edge_kind(*, from_host: bool, to_host: bool, same_lane: bool) -> EdgeKind:
+    """Give what an edge between two lanes means; Chakra does not say."""
+    if same_lane:
+        return EdgeKind.HOST_ORDER if to_host else EdgeKind.STREAM_ORDER
+    match from_host, to_host:
         case True, True:
             return EdgeKind.HANDOVER
         case True, False:

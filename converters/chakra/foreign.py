@@ -20,6 +20,7 @@ from .schema import NodeMessage
 
 _INT64_LIMIT = 1 << 63
 COMPUTE_LANE, COMM_LANE = 0, 1  # where a device node without a stream is shown
+KINDS = frozenset(int(kind) for kind in NodeKind)
 _COMM = (NodeKind.COMM_SEND, NodeKind.COMM_RECV, NodeKind.COMM_COLL)
 
 
@@ -64,7 +65,7 @@ def read_foreign(frames: Frames, where: Path) -> tuple[list[ForeignNode], list[s
 
 def _foreign(message: NodeMessage, literals: LiteralReader) -> ForeignNode:
     attributes = read_attributes(message.attr)
-    kind = NodeKind(message.type) if message.type in _KINDS else NodeKind.COMP
+    kind = NodeKind(message.type) if message.type in KINDS else NodeKind.COMP
     on_host = bool(attributes.get("is_cpu_op", False))
     no_lane = COMM_LANE if kind in _COMM else COMPUTE_LANE
     stream = integer(attributes, "stream", NONE)
@@ -73,7 +74,7 @@ def _foreign(message: NodeMessage, literals: LiteralReader) -> ForeignNode:
         id=message.id,
         name=message.name,
         kind=kind,
-        waits_for=tuple(dict.fromkeys((*message.ctrl_deps, *message.data_deps))),
+        waits_for=dependencies_of(message),
         caller=message.ctrl_deps[0] if message.ctrl_deps else 0,
         start_ns=start_ns,
         duration_ns=duration_ns,
@@ -90,7 +91,9 @@ def _foreign(message: NodeMessage, literals: LiteralReader) -> ForeignNode:
     )
 
 
-_KINDS = {int(kind) for kind in NodeKind}
+def dependencies_of(message: NodeMessage) -> tuple[int, ...]:
+    """Give the ids that a node waits for, each once."""
+    return tuple(dict.fromkeys((*message.ctrl_deps, *message.data_deps)))
 
 
 def integer(attributes: Attributes, name: str, default: int) -> int:

@@ -8,7 +8,7 @@ without parsing it. Columns that are the same in every row stand once, in the la
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 import numpy as np
@@ -19,7 +19,9 @@ from ...models.graph import COLUMN_TYPES, Bytes, Columns, ExecutionGraph, Int32s
 EDGE_COUNT = "edges"
 ROW_ATTRIBUTE = "etsim_row"
 EDGE_ATTRIBUTE = "etsim_edges"
-_NARROW_FIRST = ("u1", "i1", "u2", "i2", "u4", "i4", "i8")
+
+Width: TypeAlias = Literal["u1", "i1", "u2", "i2", "u4", "i4", "i8"]
+_NARROW_FIRST: tuple[Width, ...] = get_args(Width)
 
 Records: TypeAlias = NDArray[Any]  # structured: one field a column, whose types the layout tells
 Integers: TypeAlias = NDArray[np.integer[Any]]
@@ -28,9 +30,9 @@ Integers: TypeAlias = NDArray[np.integer[Any]]
 class Layout(msgspec.Struct, frozen=True):
     """The fields of both records with their types, little-endian, and the constant columns."""
 
-    row: dict[str, str]
+    row: dict[str, Width]
     constants: dict[str, int]
-    edge: dict[str, str]
+    edge: dict[str, Width]
 
     @property
     def row_type(self) -> np.dtype[np.void]:
@@ -45,7 +47,7 @@ class Layout(msgspec.Struct, frozen=True):
 
 def layout_of(graph: ExecutionGraph) -> Layout:
     """Choose the narrowest layout that holds the graph."""
-    row: dict[str, str] = {}
+    row: dict[str, Width] = {}
     constants: dict[str, int] = {}
     for name in COLUMN_TYPES:
         values: Integers = getattr(graph.nodes, name)
@@ -106,11 +108,11 @@ def _packed(columns: Mapping[str, Integers], kind: np.dtype[np.void], count: int
     return records.view(np.uint8).reshape(count, kind.itemsize)
 
 
-def _record_type(fields: Mapping[str, str]) -> np.dtype[np.void]:
+def _record_type(fields: Mapping[str, Width]) -> np.dtype[np.void]:
     return np.dtype([(name, f"<{width}") for name, width in fields.items()])
 
 
-def _narrowest(values: Integers) -> str:
+def _narrowest(values: Integers) -> Width:
     if not len(values):
         return _NARROW_FIRST[0]
     low, high = int(values.min()), int(values.max())

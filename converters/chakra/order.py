@@ -1,7 +1,60 @@
-"""Put nodes in an order where each stands after what it waits for, or name the circle."""
+"""Put a file's nodes in an order where each stands after what it waits for, or say why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from pathlib import Path
+
+from ...models.errors import InputError
+
+_CIRCLE_TOLD = 5  # nodes of a circle that are named
+
+Label = tuple[int, str]  # id and name
+
+
+def indexed_ids(labels: Sequence[Label], where: Path) -> dict[int, int]:
+    """Give each id's index.
+
+    Raises:
+        InputError: two nodes have one id.
+    """
+    index_of_id: dict[int, int] = {}
+    for index, (node, name) in enumerate(labels):
+        first = index_of_id.setdefault(node, index)
+        if first != index:
+            raise InputError(
+                f"nodes {first + 1} ({labels[first][1]!r}) and {index + 1} ({name!r}) "
+                f"both have id {node}",
+                where=where,
+                remedy="ids must differ: the trace was damaged or two were joined",
+            )
+    return index_of_id
+
+
+def ordered(
+    labels: Sequence[Label],
+    waits_for: Sequence[Iterable[int]],
+    where: Path,
+    start_ns: Sequence[int] | None = None,
+) -> list[int]:
+    """Give the nodes' order: the file's where it will do, else by start and id.
+
+    Raises:
+        InputError: nodes wait for each other in a circle.
+    """
+    index_of_id = indexed_ids(labels, where)
+    needed = [[index_of_id[i] for i in ids if i in index_of_id] for ids in waits_for]
+    starts = [0] * len(labels) if start_ns is None else start_ns
+    try:
+        return topological(needed, [(starts[i], label[0]) for i, label in enumerate(labels)])
+    except CircleError as error:
+        told = [f"{labels[i][0]} ({labels[i][1]!r})" for i in error.circle[:_CIRCLE_TOLD]]
+        if len(error.circle) > _CIRCLE_TOLD:
+            told.append("...")
+        raise InputError(
+            f"nodes wait for each other in a circle: {' -> '.join(told)}",
+            where=where,
+            remedy="no order of running satisfies them: write the trace again",
+        ) from error
 
 
 class CircleError(Exception):
@@ -13,7 +66,7 @@ class CircleError(Exception):
 
 
 def topological(waits_for: Sequence[Sequence[int]], key: Sequence[tuple[int, int]]) -> list[int]:
-    """Give the order: as it stands where that will do, else the smallest ready key first.
+    """Give the order of indices: as they stand where that will do, else the smallest ready key.
 
     >>> topological([[1], []], key=[(0, 0), (0, 1)])
     [1, 0]

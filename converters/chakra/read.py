@@ -8,6 +8,7 @@ from ...models.errors import InputError, TraceFormatError
 from ...models.graph import ExecutionGraph
 from . import own
 from .assemble import assemble
+from .edited import read_edited
 from .foreign import read_foreign
 from .frames import Frames, framed, load
 from .messages import Attributes, read_metadata
@@ -25,11 +26,32 @@ def read_graph(path: Path) -> ExecutionGraph:
     """
     frames = framed(load(path), path)
     attributes = read_metadata(frames.data[frames.metadata], path)
-    _refuse_cut_between_nodes(attributes, len(frames), path)
-    if "etsim_tables" not in attributes or not _unchanged(attributes, frames):
-        nodes, remarks = read_foreign(frames, path)
-        return assemble(nodes, attributes, path, remarks)
-    return own.graph_from(frames, _tables(attributes, path))
+    if "etsim_tables" not in attributes:
+        return _read_foreign(frames, attributes, path)
+    tables = _tables(attributes, path)
+    if _unchanged(attributes, frames):
+        return own.graph_from(frames, tables)
+    return _read_changed(frames, attributes, tables, path)
+
+
+def _read_foreign(frames: Frames, attributes: Attributes, path: Path) -> ExecutionGraph:
+    nodes, remarks = read_foreign(frames, path)
+    return assemble(nodes, attributes, path, remarks)
+
+
+def _read_changed(
+    frames: Frames, attributes: Attributes, tables: Tables, path: Path
+) -> ExecutionGraph:
+    written = attributes.get("etsim_nodes")
+    try:
+        graph = read_edited(frames, tables, written if isinstance(written, int) else 0, path)
+    except (IndexError, KeyError, ValueError, OverflowError) as error:
+        raise TraceFormatError(
+            f"its bytes changed after etsim wrote it, and no longer fit: {error}",
+            where=path,
+            remedy="copy or write the file again",
+        ) from error
+    return _read_foreign(frames, attributes, path) if graph is None else graph
 
 
 def _tables(attributes: Attributes, path: Path) -> Tables:
@@ -51,11 +73,3 @@ def _unchanged(attributes: Attributes, frames: Frames) -> bool:
     """Tell whether tables and nodes stand as etsim wrote them."""
     nodes = memoryview(frames.data)[frames.metadata.stop :]
     return attributes.get("etsim_crc32") == checksum(str(attributes["etsim_tables"]), [nodes])
-
-
-def _refuse_cut_between_nodes(attributes: Attributes, count: int, path: Path) -> None:
-    written = attributes.get("etsim_nodes")
-    if isinstance(written, int) and count < written:
-        raise TraceFormatError(
-            f"cut after node {count} of {written}", where=path, remedy="copy or write it again"
-        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .group import USABLE_MEMORY, Group, Precision
 from .model_card import ModelCard
+from .step_time import StepWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,17 @@ def budget_from_memory(
 def budget_from_blocks(blocks: int, block_tokens: int) -> KvBudget:
     """Take the engine's own count, the most telling input there is (vLLM logs `# GPU blocks`)."""
     return KvBudget(float(blocks * block_tokens), f"{blocks} blocks of {block_tokens} tokens")
+
+
+def mean_step(s: float, n: float, concurrency: float, budget: KvBudget) -> StepWork:
+    """Give the mean step of an engine that holds `concurrency` requests of s in, n out, or fewer.
+
+    What does not fit waits: the batch is b = min(concurrency, b_max at the mean context). Each of
+    them is replaced after n steps, so a step computes b/n prompts beside its b tokens.
+    """
+    b = max(1.0, min(concurrency, budget.paged_batch(s, n)))
+    prompts = b / n
+    return StepWork(prompts * s, prompts * s * s / 2, 0, prompts, b, b * (s + n / 2))
 
 
 def least_devices(card: ModelCard, device_bytes: float, precision: Precision) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 from .group import Group, Precision
 from .model_card import ModelCard
 from .step_time import Form, StepWork, SumShape, published_sum, step_parts
-from .transfer import Transfer
+from .transfer import Calibration, Transfer, part_times
 
 NS = 1e9
 
@@ -50,11 +50,17 @@ class StepCost(Protocol):
         ...
 
 
-# 90th percentile of |error| of the formula on serving points of models left out of the fit of its
-# constants: benchmarks/serving_accuracy.py, table "formula, one model left out".
-FORMULA_SPREAD = 0.30
-# The same of steps scaled from a measured source, both benchmark sets.
+# 90th percentile of |error| on measured serving points of dense models (benchmarks/
+# serving_formula.py): the engine form with constants from other models, the bare roofline, and
+# steps scaled from a measured source (benchmarks/serving_accuracy.py).
+ENGINE_SPREAD = 0.36
+FORMULA_SPREAD = 0.50
 TRACE_SPREAD = 0.15
+
+# What today's engines (vLLM, TensorRT-LLM, SGLang; CUDA graphs) are from the ideal parts: medians
+# over the fits of six engine and model pairs on H100 and H200, benchmarks/serving_formula.py.
+# Order of `transfer.PART_NAMES`.
+ENGINE = Calibration((1.2, 1.1, 1.15, 1.4, 3.9, 49.0), 700, 0.22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,30 @@ class FormulaCost:
     def step_ns(self, work: StepWork) -> float:
         """Give the formula's time."""
         return step_parts(self.card, self.group, self.precision, work).total(self.form) * NS
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCost:
+    """Ideal parts of a step times what an engine's software makes of them; the default form.
+
+    The group must be at its datasheet peaks: the multipliers hold the efficiencies.
+    """
+
+    card: ModelCard
+    group: Group
+    precision: Precision
+    engine: Calibration = ENGINE
+
+    @property
+    def origin(self) -> Origin:
+        """Tell that constants of other models stand in."""
+        text = f"engine formula for {self.card.name} on {self.group.tp} x {self.group.name}"
+        return Origin(Source.FORMULA, text, ENGINE_SPREAD)
+
+    def step_ns(self, work: StepWork) -> float:
+        """Give the parts' sum."""
+        parts = part_times(self.card, self.group, self.precision, work)
+        return self.engine.seconds(parts) * NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Form(StrEnum):
 class StepWork:
     """What one step computes.
 
+    Counts need not be whole: a mean step has a share of a prompt.
+
     Attributes:
         prefill_tokens: prompt tokens computed in the step.
         prefill_pairs: query-key pairs they score; (s-p) p + (s-p)^2 / 2 behind p cached tokens.
@@ -31,11 +33,11 @@ class StepWork:
         kv_tokens: KV tokens these sequences read together, b s̄.
     """
 
-    prefill_tokens: int = 0
+    prefill_tokens: float = 0
     prefill_pairs: float = 0.0
-    prefill_context: int = 0
-    prompts: int = 0
-    decode_batch: int = 0
+    prefill_context: float = 0
+    prompts: float = 0
+    decode_batch: float = 0
     kv_tokens: float = 0.0
 
 

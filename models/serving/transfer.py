@@ -26,7 +26,7 @@ PRIORS: dict[str, tuple[float, str]] = {
     "activations": (1.2, "element-wise kernels sustain 0.77-0.84 of the bandwidth"),
     "ring": (2.0, "all-reduce reaches half the link in a node (NCCL tables, 1-64 MB)"),
     "latency": (4.0, "microseconds a doubling of an all-reduce's small-message time"),
-    "host": (100.0, "microseconds of a layer's launches on the reference host, no graph"),
+    "host": (60.0, "microseconds of a layer's 15 launches of 4 us on the reference host"),
 }
 PART_NAMES = tuple(PRIORS)
 # Weight of the priors against one measured step, in squared relative error.
@@ -70,11 +70,17 @@ def part_times(card: ModelCard, group: Group, precision: Precision, work: StepWo
 
 @dataclass(frozen=True, slots=True)
 class MeasuredStep:
-    """A step of the source: what it computed, on how many devices, how long it took."""
+    """A step of the source: what it computed, on which devices, how long it took."""
 
+    card: ModelCard
+    precision: Precision
     work: StepWork
     group: Group
     seconds: float
+
+    def parts(self) -> Parts:
+        """Give its ideal parts."""
+        return part_times(self.card, self.group, self.precision, self.work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +107,14 @@ class Calibration:
         return dict(zip(PART_NAMES, (each / each.sum()).tolist(), strict=True))
 
 
-def calibrate(card: ModelCard, precision: Precision, steps: Sequence[MeasuredStep]) -> Calibration:
-    """Fit the multipliers to measured steps of one software on one hardware.
+def calibrate(steps: Sequence[MeasuredStep]) -> Calibration:
+    """Fit the multipliers to measured steps of one software, of one or several models.
 
     Least squares of relative errors, none negative; each multiplier also pays for leaving its
     prior, by `PRIOR_WEIGHT`, so that one step is enough and parts that always grow together stay
     apart.
     """
-    rows = np.array([part_times(card, s.group, precision, s.work) / s.seconds for s in steps])
+    rows = np.array([step.parts() / step.seconds for step in steps])
     prior = np.array([value for value, _reason in PRIORS.values()])
     pull = np.sqrt(PRIOR_WEIGHT * max(1, len(steps)))
     matrix = np.vstack([rows.reshape(-1, len(prior)), pull * np.diag(1 / prior)])

@@ -10,7 +10,7 @@ OUT := out
 ETSIM := $(BIN)/etsim
 RECORDED := examples/recorded
 
-.PHONY: demo test lint types imports unit wheel accuracy record clean
+.PHONY: demo test lint types imports unit wheel accuracy docs clean
 
 demo: $(VENV)/.runtime
 	@mkdir -p $(OUT)
@@ -61,3 +61,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 clean:
 	rm -rf $(OUT) build dist *.egg-info
+
+# Write the real output of every command shown into the README and the docs.
+docs: $(VENV)/.dev .links/etsim
+	$(BIN)/python tests/docs/console.py README.md docs/*.md

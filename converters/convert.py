@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..models.errors import NeedsRecordingError
 from ..models.graph import Category, ExecutionGraph
+from ..models.work_columns import with_work
 from .et_only import graph_without_times
 from .execution_trace import ExecutionTrace, read_execution_trace
 from .files import FileKind, read_bytes, sniff
@@ -161,7 +162,7 @@ def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) ->
         )
     linked = link(trace, Joined(pair[0], pair[1].node_of_event) if pair else None)
     found = pair[1] if pair else None
-    graph = linked.graph
+    graph = with_work(linked.graph)
     if pair and not pair[0].complete:
         note = "the observer was not stopped: the execution trace may lack its end"
         graph = replace(graph, meta=replace(graph.meta, notes=(*graph.meta.notes, note)))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from ..models.graph import NONE, Bytes, Int32s, Int64s
@@ -60,6 +61,14 @@ class Thread:
     process: int
     number: int
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessGroup:
+    """A process group as the trace's `distributedInfo` lists it."""
+
+    name: str
+    ranks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +131,7 @@ class KinetoTrace:
     host_name: str
     is_hip: bool
     skipped_events: int
+    groups: tuple[ProcessGroup, ...] = ()
 
 
 def read_kineto(path: Path, data: bytes | None = None) -> KinetoTrace:
@@ -174,7 +184,28 @@ def _to_columns(document: Document, path: Path) -> KinetoTrace:
         host_name=document.host_name,
         is_hip=document.hip_runtime_version is not None or _calls_hip(names),
         skipped_events=skipped,
+        groups=_groups(bytes(document.distributed.pg_config)),
     )
+
+
+def _groups(raw: bytes) -> tuple[ProcessGroup, ...]:
+    """Read the list of groups; on-demand traces write the ranks as text, "[0, 1]"."""
+    config = msgspec.json.decode(raw)
+    items = config if isinstance(config, list) else []
+    return tuple(
+        ProcessGroup(str(item.get("pg_name", "")), ranks_of(item.get("ranks")))
+        for item in items
+        if isinstance(item, dict)
+    )
+
+
+def ranks_of(value: object) -> tuple[int, ...]:
+    """Give a list of ranks that may be text; empty where it is shortened ("[0, 1, ...]")."""
+    items = value.strip("[] ").split(",") if isinstance(value, str) else value
+    try:
+        return tuple(int(item) for item in items or ())  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return ()
 
 
 AnyEvent = Event[float] | Event[Decimal]

@@ -73,6 +73,7 @@ class DistributedInfo(msgspec.Struct):
     rank: int | str | None = None
     world_size: int | str | None = None
     backend: str = ""
+    pg_config: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class DeviceProperties(msgspec.Struct):

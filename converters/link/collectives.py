@@ -4,14 +4,14 @@ From the kernel's own words, else from the annotation or operator that issued it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 
 from ...models.graph import NONE, Category, Collective, Int32s, Int64s
 from ...models.graph_builder import Interner
-from ..kineto import KinetoTrace, whole
+from ..kineto import KinetoTrace, ranks_of, whole
 from ..kineto_events import Args
 from . import names
 from .operators import parse_dims, parse_strings
@@ -85,9 +85,16 @@ class _Describer:
         return Collective(names.collective_kind(name) or "unknown")
 
     def of_host(self, event: int) -> Collective:
-        """A backend's annotation: `gloo:all_reduce` with the tensor's shape."""
+        """A backend's annotation: `gloo:all_reduce` with the tensor's shape.
+
+        It names no group; where the run has only one, it is that.
+        """
         name = self.trace.names[int(self.trace.host.name[event])]
-        return self._from_shapes(self.trace.host.args[event], name)
+        found = self._from_shapes(self.trace.host.args[event], name)
+        if len(self.trace.groups) != 1:
+            return found
+        group = self.trace.groups[0]
+        return replace(found, group=group.name, ranks=group.ranks)
 
     def _chain(self, event: int) -> list[int]:
         chain = []
@@ -127,12 +134,4 @@ class _Describer:
 
 def _ranks(args: Args) -> tuple[int, ...]:
     raw = bytes(args.group_ranks)
-    if not raw:
-        return ()
-    value = msgspec.json.decode(raw)
-    if isinstance(value, str):
-        value = value.strip("[] ").split(",") if value.strip("[] ") else []
-    try:
-        return tuple(int(item) for item in value)
-    except (TypeError, ValueError):  # "[0, 1, ...]": torch shortens long lists
-        return ()
+    return ranks_of(msgspec.json.decode(raw)) if raw else ()

@@ -25,11 +25,13 @@ class HostCollectives:
 
     Attributes:
         explained: host rows whose gap before them is a wait, not work.
+        sequence: place of each host event's collective in the order of issue, -1 for others.
         without_issuer, without_waiter: collectives for which none was found.
     """
 
     edges: EdgeBlock
     explained: Int64s
+    sequence: Int64s
     without_issuer: int
     without_waiter: int
 
@@ -48,9 +50,22 @@ def link_host_collectives(trace: KinetoTrace, host: HostRows, parent: Int32s) ->
     return HostCollectives(
         edges=edge_block(EdgeKind.HANDOVER, source, target, 0),
         explained=np.array(sorted(set(target)), dtype=np.int64),
+        sequence=_sequence(trace, host, in_time, issuer),
         without_issuer=len(in_time) - len(issued),
         without_waiter=len(issued) - len(waited),
     )
+
+
+def _sequence(
+    trace: KinetoTrace, host: HostRows, rows: list[int], issuer: dict[int, int]
+) -> Int64s:
+    """Number collectives in the order in which they were issued; workers may start them later."""
+    result = np.full(len(trace.host), NONE, dtype=np.int64)
+    issued = [issuer[row] if issuer[row] != NONE else row for row in rows]
+    order = np.argsort(host.begin_ns[issued], kind="stable")
+    for number, place in enumerate(order.tolist()):
+        result[int(host.event[rows[place]])] = number
+    return result
 
 
 class _Finder:
@@ -61,20 +76,38 @@ class _Finder:
         self.rows_by_shape = self._operators_by_shape()
 
     def issuers(self, collectives: list[int]) -> dict[int, int]:
-        """Pair the k-th collective of a kind with the k-th operator that issues that kind."""
-        waiting: dict[str, list[int]] = defaultdict(list)
+        """Pair the k-th collective of a kind and shape with the k-th operator that issues it.
+
+        Where the operators' shapes are not those of the tensors sent, by kind alone.
+        """
+        by_shape = self._paired(collectives, with_shape=True)
+        missing = [row for row in collectives if by_shape[row] == NONE]
+        if not missing:
+            return by_shape
+        by_kind = self._paired(collectives, with_shape=False)
+        used = set(by_shape.values())
+        for row in missing:
+            by_shape[row] = by_kind[row] if by_kind[row] not in used else NONE
+        return by_shape
+
+    def _paired(self, collectives: list[int], *, with_shape: bool) -> dict[int, int]:
+        def key(row: int) -> tuple[str, bytes]:
+            kind = names.collective_kind(self._name(row))
+            return kind, self._shape(int(self.host.event[row])) if with_shape else b""
+
+        waiting: dict[tuple[str, bytes], list[int]] = defaultdict(list)
         for row in self._issuing_rows():
-            waiting[names.collective_kind(self._name(row))].append(row)
-        taken: dict[str, int] = defaultdict(int)
+            waiting[key(row)].append(row)
+        taken: dict[tuple[str, bytes], int] = defaultdict(int)
         result = {}
         for row in collectives:
-            kind = names.collective_kind(self._name(row))
-            queue, place = waiting[kind], taken[kind]
+            wanted = key(row)
+            queue, place = waiting[wanted], taken[wanted]
             fits = (
                 place < len(queue) and self.host.begin_ns[queue[place]] <= self.host.begin_ns[row]
             )
             result[row] = queue[place] if fits else NONE
-            taken[kind] += fits
+            taken[wanted] += fits
         return result
 
     def waiter(self, collective: int, issuer: int) -> int:

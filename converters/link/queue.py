@@ -70,7 +70,7 @@ def _calls_of_stream(rows: DeviceRows, first: int, after: int) -> tuple[Int64s, 
 def _outstanding(
     trace: KinetoTrace, host: HostRows, event: Int64s, call: Int64s
 ) -> tuple[Int64s, Int64s]:
-    """Give for each stalled launch of a stream how much was launched and not yet done."""
+    """Give for each stalled launch of a stream how many before it were not done when it got in."""
     duration = host.end_ns[call] - host.begin_ns[call]
     stalled = np.flatnonzero(duration > STALL_NS)
     done = np.searchsorted(trace.device.end_ns[event], host.end_ns[call[stalled]], side="right")
@@ -78,11 +78,11 @@ def _outstanding(
 
 
 def _depth(trace: KinetoTrace, host: HostRows, per_stream: list[tuple[Int64s, Int64s]]) -> int:
-    """The depth that this trace's stalls show, else the default."""
+    """The depth that this trace's stalls show, else the default: what others hold, and one more."""
     seen = [_outstanding(trace, host, event, call)[1] for event, call in per_stream]
     outstanding = _joined(seen)
     full = outstanding[outstanding > FULL_QUEUE]
-    return int(np.median(full)) if len(full) >= LEAST_STALLS else DEFAULT_DEPTH
+    return int(np.median(full)) + 1 if len(full) >= LEAST_STALLS else DEFAULT_DEPTH
 
 
 def _release_stalled(

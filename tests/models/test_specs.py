@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etsim.models import spec_file
 from etsim.models.errors import InputError, SpecError
 from etsim.models.hardware import DeviceKind, Hardware, LinkTier
 from etsim.models.specs import EFFICIENCY_DEFAULTS, load
@@ -274,3 +275,11 @@ def test_no_tree_of_yaml_ends_in_a_traceback(
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     with pytest.raises(InputError):
         load(str(path))
+
+
+def test_the_catalogue_holds_nothing_that_only_the_strict_reader_would_refuse() -> None:
+    """The catalogue is read by libyaml for speed, which knows no repeated keys and no aliases."""
+    folder = Path(spec_file.__file__).with_name("catalogue")
+    for path in folder.glob("*.yaml"):
+        strict = yaml.load(path.read_text(), Loader=spec_file._SpecLoader)
+        assert strict == yaml.safe_load(path.read_text())

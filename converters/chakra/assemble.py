@@ -9,7 +9,6 @@ Chakra files name neither an edge's kind nor, usually, the order of a stream:
 A stream runs one kernel after another, so the order of a stream is added where no edge tells it.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,11 +26,11 @@ from ...models.graph import (
     NodeKind,
 )
 from ...models.graph_builder import Edge, GraphBuilder
+from ..ranks import rank_in_name
 from .foreign import ForeignNode
 from .messages import Attributes
 from .order import ordered
 
-_RANK_IN_NAME = re.compile(r"\.(\d+)\.et(?:\.gz)?$")
 _KEPT_PROPERTIES = ("version", "schema", "pid", "time", "start_ts", "finish_ts")
 _CATEGORY_OF_KIND = {
     NodeKind.COMM_COLL: Category.COLLECTIVE,
@@ -83,9 +82,8 @@ def assemble(
 
 
 def _meta(attributes: Attributes, where: Path) -> GraphMeta:
-    rank = _RANK_IN_NAME.search(where.name)
     properties = tuple((key, str(attributes[key])) for key in _KEPT_PROPERTIES if key in attributes)
-    return GraphMeta(rank=int(rank.group(1)) if rank else 0, properties=properties)
+    return GraphMeta(rank=max(rank_in_name(where), 0), properties=properties)
 
 
 def _add(assembly: _Assembly, node: ForeignNode, rank: int) -> None:

@@ -35,11 +35,24 @@ def comm_type(kind: str) -> CollectiveCommType | None:
     return None
 
 
+def input_bytes(collective: Collective) -> int:
+    """Give what one rank puts in: Chakra's `comm_size`, and what ASTRA-sim takes it for."""
+    gathers = comm_type(collective.kind) in {
+        CollectiveCommType.ALL_GATHER,
+        CollectiveCommType.GATHER,
+    }
+    return (
+        collective.message_bytes // max(len(collective.ranks), 1)
+        if gathers
+        else (collective.message_bytes)
+    )
+
+
 def encode_comm(
     node: NodeKind, collective: Collective, *, rank: int, sequence: int, group: str
 ) -> bytes:
     """Give the attributes of a communication node; `group` is what stands as `pg_name`."""
-    size = number("comm_size", collective.message_bytes, Value.INT64)
+    size = number("comm_size", input_bytes(collective), Value.INT64)
     name = text("pg_name", group)
     if node is NodeKind.COMM_COLL:
         kind = comm_type(collective.kind)

@@ -55,12 +55,19 @@ def read_foreign(frames: Frames, where: Path) -> tuple[list[ForeignNode], list[s
     """
     literals = LiteralReader()
     nodes: list[ForeignNode] = []
+    unknown = 0
     for number, content in enumerate(frames.contents(), 1):
-        node = _foreign(read_node(content, number, where), literals)
+        message = read_node(content, number, where)
+        unknown += message.type not in KINDS
+        node = _foreign(message, literals)
         _refuse_out_of_range(node, number, where)
         nodes.append(node)
-    unreadable = f"{literals.unreadable} texts of inputs or outputs are no Python lists"
-    return nodes, [unreadable] if literals.unreadable else []
+    remarks = []
+    if literals.unreadable:
+        remarks.append(f"{literals.unreadable} texts of inputs or outputs are no Python lists")
+    if unknown:
+        remarks.append(f"{unknown} nodes of a type that etsim does not know count as computing")
+    return nodes, remarks
 
 
 def _foreign(message: NodeMessage, literals: LiteralReader) -> ForeignNode:

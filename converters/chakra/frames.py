@@ -145,14 +145,17 @@ def _node_bounds(data: bytes, position: int, where: Path) -> tuple[list[int], li
     size = len(data)
     while position < size:
         length = data[position]
-        if length & _MORE:
+        if length < _MORE:  # the usual one and two bytes without a call: a third of reading
+            position += 1
+        elif position + 1 < size and data[position + 1] < _MORE:
+            length = length & 0x7F | data[position + 1] << 7
+            position += 2
+        else:
             try:
                 length, position = read_length(data, position)
             except CutVarintError as error:
                 place = slice(position, position)
                 raise _cut(where, f"node {len(ends) + 1}", place, size) from error
-        else:
-            position += 1
         if length == 0:
             raise TraceFormatError(
                 f"byte {position}: an empty message stands where node {len(ends) + 1} should be",

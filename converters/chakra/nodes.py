@@ -51,18 +51,18 @@ class _Columns:
     duration_micros: Int64s
     forward_id: Int64s
     forward_tid: Int64s
-    rows: Bytes
-    edges: Bytes
+    rows: Bytes | None
+    edges: Bytes | None
 
 
-def encode_nodes(graph: ExecutionGraph, layout: Layout) -> Iterator[bytes]:
-    """Give the framed nodes, many at once."""
+def encode_nodes(graph: ExecutionGraph, layout: Layout | None) -> Iterator[bytes]:
+    """Give the framed nodes, many at once; without a layout they have no etsim attributes."""
     columns = _columns(graph, layout)
     for first in range(0, len(graph), _ROWS_A_BLOCK):
         yield _encode_rows(graph, columns, slice(first, min(first + _ROWS_A_BLOCK, len(graph))))
 
 
-def _columns(graph: ExecutionGraph, layout: Layout) -> _Columns:
+def _columns(graph: ExecutionGraph, layout: Layout | None) -> _Columns:
     nodes = graph.nodes
     forward = nodes.fw_parent
     lane_number = np.array([lane.number for lane in graph.lanes], dtype=np.int64)
@@ -79,8 +79,8 @@ def _columns(graph: ExecutionGraph, layout: Layout) -> _Columns:
         duration_micros=carried(nodes.duration_ns, nodes.lane),
         forward_id=forward.astype(np.int64) + 1,
         forward_tid=forward_tid,
-        rows=row_bytes(graph, layout),
-        edges=edge_bytes(graph, layout),
+        rows=None if layout is None else row_bytes(graph, layout),
+        edges=None if layout is None else edge_bytes(graph, layout),
     )
 
 
@@ -109,19 +109,24 @@ def _lane_attributes(lane: Lane) -> bytes:
 def _encode_rows(graph: ExecutionGraph, columns: _Columns, rows: slice) -> bytes:
     edges = slice(int(graph.edge_start[rows.start]), int(graph.edge_start[rows.stop]))
     degree = np.diff(graph.edge_start[rows.start : rows.stop + 1])
-    records = columns.edges[edges]
     comm = columns.comm.parts(rows)
-    dependencies = _dependencies(graph.edge_source[edges].astype(np.int64) + 1, degree)
-    edge_parts = cut(records.tobytes(), degree * records.shape[1])
     fields = [
-        dependencies,
+        _dependencies(graph.edge_source[edges].astype(np.int64) + 1, degree),
         chosen(columns.names, graph.nodes.name[rows]),
         chosen(columns.fixed, columns.fixed_index[rows]),
         Fragments(comm, np.array([len(part) for part in comm], dtype=np.int64)),
-        _numbers(graph, columns, rows, edge_parts.lengths),
-        edge_parts,
-        _row_records(columns.rows[rows]),
     ]
+    numbers = _numbers(graph, columns, rows)
+    if columns.rows is None or columns.edges is None:
+        fields.append(numbers.fragments())
+    else:
+        records = columns.edges[edges]
+        add_numbers(numbers, "etsim_start_ns", graph.nodes.start_ns[rows])
+        add_numbers(numbers, "etsim_dur_ns", graph.nodes.duration_ns[rows])
+        add_bytes_head(numbers, EDGE_ATTRIBUTE, degree * records.shape[1])
+        fields.append(numbers.fragments())
+        fields.append(cut(records.tobytes(), degree * records.shape[1]))
+        fields.append(_row_records(columns.rows[rows]))
     return concatenated([_heads(graph, columns, rows, fields), *fields])
 
 
@@ -158,9 +163,7 @@ def _dependencies(ids: Int64s, degree: Int64s) -> Fragments:
     return cut(content, of_row.astype(np.int64))
 
 
-def _numbers(
-    graph: ExecutionGraph, columns: _Columns, rows: slice, edge_lengths: Int64s
-) -> Fragments:
+def _numbers(graph: ExecutionGraph, columns: _Columns, rows: slice) -> Block:
     nodes = graph.nodes
     annotated = nodes.category[rows] == Category.ANNOTATION
     flops, size = nodes.flops[rows], nodes.bytes[rows]
@@ -173,10 +176,7 @@ def _numbers(
     add_numbers(block, "fw_tid", columns.forward_tid[rows])
     add_numbers(block, "num_ops", flops, where=worked)
     add_numbers(block, "tensor_size", size, Value.UINT64, where=worked)
-    add_numbers(block, "etsim_start_ns", nodes.start_ns[rows])
-    add_numbers(block, "etsim_dur_ns", nodes.duration_ns[rows])
-    add_bytes_head(block, EDGE_ATTRIBUTE, edge_lengths)
-    return block.fragments()
+    return block
 
 
 def _row_records(records: Bytes) -> Fragments:

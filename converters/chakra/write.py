@@ -71,7 +71,27 @@ def checksum(tables: str, nodes: list[bytes] | list[memoryview]) -> int:
     return crc
 
 
+def encode_plain(graph: ExecutionGraph) -> Iterator[bytes]:
+    """Give the bytes of a `.et` file with Chakra's own fields and attributes only."""
+    content = _recording(graph)
+    yield varint(len(content)) + content
+    yield from encode_nodes(graph, None)
+
+
 def _metadata(graph: ExecutionGraph, tables: str, nodes: list[bytes]) -> bytes:
+    content = _recording(graph)
+    for key, count in (
+        ("etsim_format", FORMAT),
+        ("etsim_nodes", len(graph)),
+        ("etsim_crc32", checksum(tables, nodes)),
+    ):
+        content += number(key, count, Value.UINT64, owner=METADATA_ATTR)
+    content += text("etsim_tables", tables, owner=METADATA_ATTR)
+    return varint(len(content)) + content
+
+
+def _recording(graph: ExecutionGraph) -> bytes:
+    """Encode what Chakra's converter tells of the recording."""
     known = dict(graph.meta.properties)
     content = text_field(1, CHAKRA_VERSION)
     for key in _TEXT_PROPERTIES:
@@ -81,11 +101,4 @@ def _metadata(graph: ExecutionGraph, tables: str, nodes: list[bytes]) -> bytes:
         if known.get(key, "").isdecimal():
             value = min(int(known[key]), 2**64 - 1)
             content += number(key, value, Value.UINT64, owner=METADATA_ATTR)
-    for key, count in (
-        ("etsim_format", FORMAT),
-        ("etsim_nodes", len(graph)),
-        ("etsim_crc32", checksum(tables, nodes)),
-    ):
-        content += number(key, count, Value.UINT64, owner=METADATA_ATTR)
-    content += text("etsim_tables", tables, owner=METADATA_ATTR)
-    return varint(len(content)) + content
+    return content

@@ -78,7 +78,7 @@ def a_run() -> ExecutionGraph:
     return builder.build()
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(execution_graphs())
 def test_what_is_written_is_read_back_to_the_last_nanosecond(graph: ExecutionGraph) -> None:
     with TemporaryDirectory() as folder:

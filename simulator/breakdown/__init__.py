@@ -1,0 +1,1 @@
+"""Where the time of a timeline goes: interval sets, parts that add up, idle time by cause."""

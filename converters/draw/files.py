@@ -75,7 +75,8 @@ def render(picture: Picture, form: Form, layout: Layout = Layout.LANES) -> Rende
     if max(drawing.width, drawing.height) > LARGEST_SIDE:
         notes.append("the sheet was shrunk to the largest page there is; .svg has no such limit")
     if odd := unprintable(drawing):
-        notes.append(f"labels shown with ?, as PDF's fonts lack their characters: {odd} (not in .svg)")
+        why = "PDF's fonts lack their characters, .svg has them"
+        notes.append(f"labels shown with ?: {odd} ({why})")
     return Rendered(write_pdf(drawing), tuple(notes))
 
 

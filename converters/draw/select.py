@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.errors import UsageError
-from ...models.graph import ExecutionGraph, Step
+from ...models.graph import Category, ExecutionGraph, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ def of_step(graph: ExecutionGraph, wanted: str) -> Selection:
     rows = np.isin(graph.nodes.step, chosen)
     for step in (graph.steps[i] for i in chosen):
         rows[[step.begin_row, step.end_row]] = True
+    met = graph.edge_target()[rows[graph.edge_source]]
+    rows[met[graph.nodes.category[met] == Category.JOIN]] = True  # joins belong to no step
     return Selection(rows, f"only step {graph.steps[chosen[0]].name}")
 
 

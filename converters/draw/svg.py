@@ -4,7 +4,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from .shapes import Drawing, Line, Rect, Shape, Text, head_at, text_width
 
-_FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+# All as wide as Helvetica, or nearly; not every viewer heeds textLength.
+_FONT = "Helvetica, Arial, 'Liberation Sans', 'Nimbus Sans', 'DejaVu Sans Condensed', sans-serif"
 
 
 def write_svg(drawing: Drawing) -> str:

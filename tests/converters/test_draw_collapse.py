@@ -257,6 +257,23 @@ def test_a_step_is_chosen_by_name_or_number(wanted: str) -> None:
     )
 
 
+def test_where_ranks_meet_is_drawn_with_the_step_that_meets() -> None:
+    """Rank 0's s0 { a } and rank 1's s0 { a } --rendezvous--> join, which is of no step."""
+    builder = GraphBuilder(GraphMeta(world_size=2))
+    ends = []
+    for rank in range(2):
+        thread = Thread(builder, rank=rank)
+        begin = thread.add("s0", category=Category.ANNOTATION, step=rank)
+        ends.append((begin, thread.add("a", step=rank)))
+    for begin, end in ends:
+        builder.step("s0", begin, end)
+    before = [(end, EdgeKind.RENDEZVOUS, 0) for _, end in ends]
+    meeting = builder.lane(LaneKind.VIRTUAL, 0, 0)
+    builder.add("join", meeting, category=Category.JOIN, after=before)
+    graph = builder.build()
+    assert of_step(graph, "s0").rows.all()
+
+
 def test_a_step_that_is_not_there_lists_the_steps() -> None:
     with pytest.raises(UsageError, match="steps: s0, s1"):
         of_step(two_steps(), "s7")

@@ -95,7 +95,7 @@ def test_pdf_counts_the_labels_that_its_fonts_cannot_show() -> None:
     graph = builder.build()
     rendered = render(compose(graph, everything(graph)), Form.PDF)
     assert rendered.notes == (
-        "labels shown with ?, as PDF's fonts lack their characters: 1 (not in .svg)",
+        "labels shown with ?: 1 (PDF's fonts lack their characters, .svg has them)",
     )
 
 

@@ -6,9 +6,7 @@ arrived_at,num_prefill_tokens,num_decode_tokens  0.0,374,44
 """
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +16,9 @@ import numpy as np
 
 from ..models.errors import InputError
 from ..models.serving.workload import Workload
+from .files import read_bytes
 
 MOONCAKE_BLOCK_TOKENS = 512  # the trace's own block, told in its release notes
-_GZIP_MAGIC = b"\x1f\x8b"
 _SPELLINGS = (
     ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
     ("arrived_at", "num_prefill_tokens", "num_decode_tokens"),
@@ -55,16 +53,7 @@ def read(path: Path) -> Workload:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
-        if content[:2] == _GZIP_MAGIC:
-            content = gzip.decompress(content)
-        return content.decode("utf-8")
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=path) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=path) from error
-    except (EOFError, zlib.error) as error:
-        raise InputError("the gzip stream is cut or damaged", where=path) from error
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError("is not text", where=path, remedy=_REMEDY) from error
 

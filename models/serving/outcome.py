@@ -169,6 +169,7 @@ class Summary:
     devices: int
     usd_per_hour: float | None
     usd_per_million_tokens: float | None
+    falls_behind: bool
     pools: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -210,8 +211,20 @@ def summarise(
         devices=sum(engine.devices for engine in run.engines),
         usd_per_hour=usd_per_hour,
         usd_per_million_tokens=_token_price(usd_per_hour, span_s, tokens),
+        falls_behind=_falls_behind(run),
         pools=_pool_use(run),
     )
+
+
+def _falls_behind(run: ClusterRun) -> bool:
+    """Tell whether requests piled up: after the last arrival there was more left than at first."""
+    times, first = run.times, 20
+    if len(times.arrival_ns) <= first:
+        return False
+    window = int(times.arrival_ns[-1] - times.arrival_ns[0])
+    drain = run.span_ns - int(times.arrival_ns[-1])
+    early = int(np.max((times.finish_ns - times.arrival_ns)[:first]))
+    return drain > 2 * early + window // 20
 
 
 def _token_price(usd_per_hour: float | None, span_s: float, tokens: int) -> float | None:

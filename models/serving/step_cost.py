@@ -4,14 +4,15 @@ Every simulation and every plan asks through `StepCost`; what it rests on is `or
 command line shows. Times leave here in nanoseconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import mul
 from typing import Protocol
 
 from .group import Group, Precision
 from .model_card import ModelCard
-from .step_time import Form, StepWork, SumShape, published_sum, step_parts
-from .transfer import Calibration, Transfer, part_times
+from .step_time import Form, StepModel, StepWork, SumShape, published_sum
+from .transfer import Calibration, IdealParts, Transfer
 
 NS = 1e9
 
@@ -63,14 +64,16 @@ TRACE_SPREAD = 0.15
 ENGINE = Calibration((1.2, 1.1, 1.15, 1.4, 3.9, 49.0), 700, 0.22)
 
 
-@dataclass(frozen=True, slots=True)
 class FormulaCost:
     """The corrected formula on a group."""
 
-    card: ModelCard
-    group: Group
-    precision: Precision
-    form: Form = Form.ROOFLINE
+    def __init__(
+        self, card: ModelCard, group: Group, precision: Precision, form: Form = Form.ROOFLINE
+    ) -> None:
+        self.card = card
+        self.group = group
+        self.form = form
+        self._model = StepModel(card, group, precision)
 
     @property
     def origin(self) -> Origin:
@@ -80,20 +83,22 @@ class FormulaCost:
 
     def step_ns(self, work: StepWork) -> float:
         """Give the formula's time."""
-        return step_parts(self.card, self.group, self.precision, work).total(self.form) * NS
+        return self._model.parts(work).total(self.form) * NS
 
 
-@dataclass(frozen=True, slots=True)
 class EngineCost:
     """Ideal parts of a step times what an engine's software makes of them; the default form.
 
     The group must be at its datasheet peaks: the multipliers hold the efficiencies.
     """
 
-    card: ModelCard
-    group: Group
-    precision: Precision
-    engine: Calibration = ENGINE
+    def __init__(
+        self, card: ModelCard, group: Group, precision: Precision, engine: Calibration = ENGINE
+    ) -> None:
+        self.card = card
+        self.group = group
+        self._parts = IdealParts(card, group, precision)
+        self._multipliers = tuple(m * NS for m in engine.multipliers)
 
     @property
     def origin(self) -> Origin:
@@ -103,8 +108,7 @@ class EngineCost:
 
     def step_ns(self, work: StepWork) -> float:
         """Give the parts' sum."""
-        parts = part_times(self.card, self.group, self.precision, work)
-        return self.engine.seconds(parts) * NS
+        return sum(map(mul, self._multipliers, self._parts.times(work)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +191,47 @@ class AnchoredCost:
     def step_ns(self, work: StepWork) -> float:
         """Give the source's time scaled."""
         return self.measured.step_ns(work) * self.transfer.ratio(work)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchedCost:
+    """A measured law for one phase, another cost for the phase that was never measured."""
+
+    prefill: StepCost
+    decode: StepCost
+
+    @property
+    def origin(self) -> Origin:
+        """Tell both, with the larger doubt."""
+        first, second = self.prefill.origin, self.decode.origin
+        text = f"prefill: {first.text}; decode: {second.text}"
+        trusted = min((first.source, second.source), key=list(Source).index)
+        return Origin(trusted, text, max(first.spread, second.spread))
+
+    def step_ns(self, work: StepWork) -> float:
+        """Give decode by the one, prompts by the other, one after the other in a mixed step."""
+        time = 0.0
+        if work.decode_batch:
+            time += self.decode.step_ns(
+                StepWork(decode_batch=work.decode_batch, kv_tokens=work.kv_tokens)
+            )
+        if work.prefill_tokens:
+            time += self.prefill.step_ns(replace(work, decode_batch=0, kv_tokens=0.0))
+        return time
+
+
+@dataclass(frozen=True, slots=True)
+class FactorCost:
+    """Another cost times a factor: how an answer is tried at the ends of its doubt."""
+
+    cost: StepCost
+    factor: float
+
+    @property
+    def origin(self) -> Origin:
+        """Tell the other's."""
+        return self.cost.origin
+
+    def step_ns(self, work: StepWork) -> float:
+        """Give the other's time, scaled."""
+        return self.cost.step_ns(work) * self.factor

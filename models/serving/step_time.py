@@ -146,30 +146,71 @@ class StepParts:
         return device + self.kv + self.comm + self.host
 
 
-def step_parts(card: ModelCard, group: Group, precision: Precision, work: StepWork) -> StepParts:
-    """The corrected step, serving-math 3.2 with experts, latent attention and mixed batches.
+class StepModel:
+    """The corrected step of one model on one group; the symbols are worked out once.
 
-    compute = [2 N_layer L (prompt tokens) + 2 h V (prompts) + 4 L n_q d (pairs) + 2 N_lin b] / F
+    compute = [2 N_body (prompt tokens) + 2 h V (prompts) + 4 L n_q d (pairs) + 2 N_act b] / F
     weights = (touched parameters) w / B
     kv      = max((KV tokens) k / B_kv, (KV tokens) (flops a pair) / F)
+
+    N_act are the parameters a token visits, N_body those without the output head; for a dense
+    model N_act = N_lin and N_body = L N_layer.
     """
-    tokens = work.prefill_tokens + work.decode_batch
-    body = card.active_params - card.head_params
-    flops = (
-        2 * body * work.prefill_tokens
-        + 2 * card.head_params * work.prompts
-        + card.prefill_pair_flops * work.prefill_pairs
-        + 2 * card.active_params * work.decode_batch
-    )
-    compute = flops / group.flops_per_s
-    weights = card.touched_params(tokens) * precision.weight_bytes / group.bytes_per_s
-    # A device that holds a copy of another's KV reads it too: the cache is parted only so far.
-    kv_bandwidth = group.bytes_per_s * card.kv_shards(group.tp) / group.tp
-    read = (work.kv_tokens + work.prefill_context) * card.kv_bytes(precision.kv_bytes)
-    scored = work.kv_tokens * card.decode_pair_flops
-    kv = max(read / kv_bandwidth, scored / group.flops_per_s if card.latent else 0.0)
-    host = card.layers * group.host.s_per_layer + group.host.s_per_step
-    return StepParts(compute, weights, kv, comm_seconds(card, group, precision, tokens), host)
+
+    __slots__ = (
+        "card",
+        "group",
+        "host_s",
+        "k_over_b",
+        "n_act",
+        "n_body",
+        "n_head",
+        "pair_flops",
+        "precision",
+        "score_over_f",
+        "w_over_b",
+        "weights_s",
+    )  # fmt: skip
+
+    def __init__(self, card: ModelCard, group: Group, precision: Precision) -> None:
+        self.card = card
+        self.group = group
+        self.precision = precision
+        self.n_act = card.active_params
+        self.n_head = card.head_params
+        self.n_body = self.n_act - self.n_head
+        self.pair_flops = card.prefill_pair_flops
+        self.w_over_b = precision.weight_bytes / group.bytes_per_s
+        # A device that holds a copy of another's KV reads it too: it is parted only so far.
+        kv_bandwidth = group.bytes_per_s * card.kv_shards(group.tp) / group.tp
+        self.k_over_b = card.kv_bytes(precision.kv_bytes) / kv_bandwidth
+        # Plain attention reads far longer than it scores; latent attention may not.
+        self.score_over_f = card.decode_pair_flops / group.flops_per_s if card.latent else 0.0
+        self.host_s = card.layers * group.host.s_per_layer + group.host.s_per_step
+        self.weights_s = card.linear_params * self.w_over_b
+
+    def parts(self, work: StepWork) -> StepParts:
+        """Give the seconds of each part."""
+        tokens = work.prefill_tokens + work.decode_batch
+        flops = (
+            2 * self.n_body * work.prefill_tokens
+            + 2 * self.n_head * work.prompts
+            + self.pair_flops * work.prefill_pairs
+            + 2 * self.n_act * work.decode_batch
+        )
+        weights = self.weights_s
+        if self.card.experts is not None:
+            weights = self.card.touched_params(tokens) * self.w_over_b
+        kv = (work.kv_tokens + work.prefill_context) * self.k_over_b
+        if self.score_over_f:
+            kv = max(kv, work.kv_tokens * self.score_over_f)
+        comm = comm_seconds(self.card, self.group, self.precision, tokens)
+        return StepParts(flops / self.group.flops_per_s, weights, kv, comm, self.host_s)
+
+
+def step_parts(card: ModelCard, group: Group, precision: Precision, work: StepWork) -> StepParts:
+    """Give the parts of a single step."""
+    return StepModel(card, group, precision).parts(work)
 
 
 def prefill_seconds(

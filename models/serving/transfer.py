@@ -9,6 +9,7 @@ What the fit misses of a single step stays with that step, as a factor.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from .group import Group, Precision
 from .model_card import ModelCard
-from .step_time import StepWork, step_parts
+from .step_time import StepModel, StepWork
 
 # Part -> (prior multiplier, its reason).
 PRIORS: dict[str, tuple[float, str]] = {
@@ -41,31 +42,46 @@ FFN_WIDTHS = 5
 Parts = NDArray[np.float64]
 
 
-def activation_bytes(card: ModelCard, precision: Precision, tp: int, tokens: float) -> float:
-    """Give the bytes one device moves for activations in a step of so many tokens."""
+def activation_bytes(card: ModelCard, precision: Precision, tp: int) -> float:
+    """Give the bytes one device moves for the activations of one token."""
     ffn = card.ffn
     if card.experts is not None:
         ffn = card.experts.ffn * (card.experts.per_token + card.experts.shared)
     parted = HEAD_WIDTHS * card.query_heads * card.head_dim + FFN_WIDTHS * ffn
     elements = FULL_WIDTHS * card.hidden + parted / tp
-    return tokens * card.layers * elements * precision.activation_bytes
+    return card.layers * elements * precision.activation_bytes
+
+
+class IdealParts:
+    """The ideal seconds of each of `PART_NAMES` in a step; the group is at datasheet peaks."""
+
+    __slots__ = ("_hops_s", "_host_s", "_latency_s", "_model", "_token_s")
+
+    def __init__(self, card: ModelCard, group: Group, precision: Precision) -> None:
+        self._model = StepModel(card, group, precision)
+        bandwidth = group.bytes_per_s / group.tp
+        self._token_s = activation_bytes(card, precision, group.tp) / bandwidth
+        reduces = 2 * card.layers
+        self._hops_s = reduces * 2 * (group.tp - 1) * group.link_latency_s
+        self._latency_s = reduces * math.log2(group.tp) * 1e-6 / group.host_speed
+        self._host_s = card.layers * 1e-6 / group.host_speed
+
+    def times(self, work: StepWork) -> tuple[float, ...]:
+        """Give the parts in their order."""
+        parts = self._model.parts(work)
+        return (
+            parts.compute,
+            parts.weights + parts.kv,
+            (work.prefill_tokens + work.decode_batch) * self._token_s,
+            parts.comm - self._hops_s,
+            self._latency_s,
+            self._host_s,
+        )
 
 
 def part_times(card: ModelCard, group: Group, precision: Precision, work: StepWork) -> Parts:
-    """Give the ideal seconds of each of `PART_NAMES`, shape (6,); the group at datasheet peaks."""
-    parts = step_parts(card, group, precision, work)
-    tokens = work.prefill_tokens + work.decode_batch
-    moved = activation_bytes(card, precision, group.tp, tokens)
-    reduces = 2 * card.layers
-    hops = reduces * 2 * (group.tp - 1) * group.link_latency_s
-    return np.array([
-        parts.compute,
-        parts.weights + parts.kv,
-        moved / (group.bytes_per_s / group.tp),
-        parts.comm - hops,
-        reduces * np.log2(group.tp) * 1e-6 / group.host_speed,
-        card.layers * 1e-6 / group.host_speed,
-    ])  # fmt: skip
+    """Give the parts of a single step, shape (6,)."""
+    return np.array(IdealParts(card, group, precision).times(work))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,15 @@ class Batch:
                 done.append(request)
         return done
 
+    def next_blocks(self) -> int:
+        """Give how many blocks the next decode step needs."""
+        return self.offsets[-self.steps % self.block_tokens]
+
     def new_blocks(self, steps: int) -> int:
         """Give how many blocks the next `steps` decode steps need."""
         size = self.block_tokens
+        if steps == 1:
+            return self.next_blocks()
         cycles, rest = divmod(steps, size)
         need = cycles * len(self.ends)
         for step in range(self.steps, self.steps + rest):

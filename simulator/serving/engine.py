@@ -167,7 +167,7 @@ class Engine:
         """Preempt, last come first, until the next decode step has its blocks; tell if any was."""
         batch, ledger = self.batch, self.ledger
         before = len(batch.ends)
-        while batch.ends and batch.new_blocks(1) > self.admission.blocks.available:
+        while batch.ends and batch.next_blocks() > self.admission.blocks.available:
             request = batch.youngest()
             ledger.generated[request] = ledger.output[request] - batch.left(request)
             self._leave(request)
@@ -259,7 +259,7 @@ class Engine:
                 start_ns=self.started // TICKS_PER_NS,
                 end_ns=now // TICKS_PER_NS,
                 steps=self.run_steps if decode else 1,
-                prefill_tokens=0 if decode else self.work.prefill_tokens,
+                prefill_tokens=0 if decode else int(self.work.prefill_tokens),
                 batch=0 if self.kind is SliceKind.PREFILL else len(self.batch.ends),
                 kv_tokens=self.batch.kv,
                 waiting=len(self.waiting),

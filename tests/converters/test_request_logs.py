@@ -56,7 +56,7 @@ def test_rows_are_sorted_and_empty_answers_dropped_and_counted(tmp_path: Path) -
         (b'{"timestamp": 1}\n', "line 1"),
         (gzip.compress(VIDUR.encode() * 50)[:60], "gzip stream is cut"),
         (b"\xff\xfe\x00bin", "is not text"),
-        (b"", "unknown columns"),
+        (b"", "the file is empty"),
         (b"arrived_at,num_prefill_tokens,num_decode_tokens\n", "no request"),
     ],
 )

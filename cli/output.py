@@ -72,6 +72,16 @@ def ms(duration_ns: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def size(count_bytes: float) -> str:
+    """Give bytes in the largest unit that leaves a number of 1 or more."""
+    value, unit = float(count_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
 def percent(share: float) -> str:
     """Give a share as a percentage with one digit."""
     return f"{100 * share:.1f} %"

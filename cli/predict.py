@@ -4,7 +4,7 @@ import click
 
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
-from ..simulator.summary import Share, Summary, summarise
+from ..simulator.summary import Memory, Share, Summary, summarise
 from .inputs import load_graphs
 from .machines import SOURCE, source_hardware, target_hardware
 from .output import (
@@ -17,6 +17,7 @@ from .output import (
     print_json,
     print_table,
     say,
+    size,
     warn,
 )
 
@@ -82,10 +83,21 @@ def _print(
     print_table(SHARE_HEADER, [_row(s) for s in summary.operators], title="Largest operators")
     shares = ", ".join(f"{percent(v)} {k}" for k, v in summary.provenance.items())
     say(f"\nRests on: {shares or 'nothing measured'} (share of the time of all rows).")
+    if summary.memory.fits is not None:
+        say(_memory_line(summary.memory, summary.target))
     for text in summary.warnings:
         warn(text)
     for text in prediction.recorded.meta.notes:
         note(text)
+
+
+def _memory_line(memory: Memory, target: str) -> str:
+    uses = ", ".join(f"{size(b)} {use}" for use, b in memory.by_use.items())
+    verdict = "fits into" if memory.fits else "does NOT fit into"
+    return (
+        f"Memory: {size(memory.peak_bytes)} at the peak ({uses}) {verdict} the "
+        f"{size(memory.device_bytes)} of {target}."
+    )
 
 
 def _headline(summary: Summary, scales: list[Scale], *, self_check: bool) -> str:

@@ -14,6 +14,7 @@ from .join import Join, join
 from .kineto import KinetoTrace, read_kineto
 from .link.described import Joined
 from .link.linker import link
+from .memory import memory_use
 from .ranks import by_rank, expand, paired, rank_in_name
 
 
@@ -166,6 +167,9 @@ def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) ->
     if pair and not pair[0].complete:
         note = "the observer was not stopped: the execution trace may lack its end"
         graph = replace(graph, meta=replace(graph.meta, notes=(*graph.meta.notes, note)))
+    if pair and (used := memory_use(pair[0])) is not None:
+        properties = (*graph.meta.properties, *used.as_properties())
+        graph = replace(graph, meta=replace(graph.meta, properties=properties))
     on_device = graph.on_device() & (graph.nodes.category != Category.ORIGIN)
     report = RankReport(
         rank=graph.meta.rank,

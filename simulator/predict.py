@@ -29,6 +29,7 @@ class Prediction:
         graph: the graph that was replayed; another one where operators moved to a device.
         source: the machine of the recording, None where unknown.
         interval_ns: 90 % of the total lies between.
+        properties_of_ranks: each recording's own properties (its memory among them).
     """
 
     recorded: ExecutionGraph
@@ -40,6 +41,7 @@ class Prediction:
     interval_ns: tuple[int, int]
     offloaded: bool
     warnings: tuple[str, ...]
+    properties_of_ranks: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
     def measured(self) -> Timeline:
@@ -82,6 +84,7 @@ def predict(
         interval_ns=_interval(graph, priced, timeline),
         offloaded=offloaded,
         warnings=(*_warnings(graphs, offloaded), *priced.warnings),
+        properties_of_ranks=tuple(graph.meta.properties for graph in graphs),
     )
 
 

@@ -53,6 +53,21 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What the run's tensors take on the fullest rank, and whether the target holds it.
+
+    Attributes:
+        by_use: bytes of parameters, gradients, optimiser state, activations at the peak.
+        fits: None where the recording has no tensors (no execution trace).
+    """
+
+    peak_bytes: int
+    by_use: Mapping[str, int]
+    device_bytes: int
+    fits: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Everything `etsim predict --json` publishes."""
 
@@ -66,6 +81,7 @@ class Summary:
     categories: tuple[Share, ...]
     operators: tuple[Share, ...]
     provenance: Mapping[str, float]
+    memory: Memory
     warnings: tuple[str, ...]
 
 
@@ -84,8 +100,28 @@ def summarise(prediction: Prediction) -> Summary:
         categories=_categories(prediction),
         operators=_operators(prediction)[:LARGEST],
         provenance=_provenance(prediction),
+        memory=_memory(prediction),
         warnings=prediction.warnings,
     )
+
+
+MEMORY_PREFIX = "memory."
+
+
+def _memory(prediction: Prediction) -> Memory:
+    """The fullest rank's peak, as its execution trace told at conversion."""
+    peak, by_use = 0, dict[str, int]()
+    for properties in prediction.properties_of_ranks:
+        found = {
+            key.removeprefix(MEMORY_PREFIX): int(value)
+            for key, value in properties
+            if key.startswith(MEMORY_PREFIX)
+        }
+        if found.get("peak", 0) > peak:
+            peak = found.pop("peak")
+            by_use = found
+    device = prediction.target.device.memory_bytes
+    return Memory(peak, by_use, device, peak <= device if peak else None)
 
 
 def _source_name(prediction: Prediction) -> str:

@@ -1,23 +1,36 @@
-"""The analytic device model: how long a device should take for a piece of work.
+"""The analytic device model: how long a device should take for a piece of work, and why.
 
-t = max(FLOPs / sustained rate, bytes / sustained bandwidth) + latency floor
+works --by class, dtype and unit--> columns --matmul | attention | rows | stream--> times
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..graph import Bytes
-from ..hardware import Device, DeviceKind, Hardware, LinkTier
+from ..hardware import DeviceKind, Hardware, LinkTier
+from .attention_model import BACKWARD_COST, Attentions, decode_times, prefill_times
 from .bound import Bound
-from .work_values import Unit, Work, WorkClass
+from .constant_sets import ConstantSets, constants_for
+from .constants import MatmulConstants
+from .figures import Figures, figures_for, peak_tflops, streaming_share
+from .matmul_model import Products, Times, matmul_times
+from .row_model import RowPasses, norm_passes, row_times, softmax_passes, stream_times
+from .tensors import ITEM_BYTES
+from .work_values import Attention, Gemm, Rows, Unit, Work, WorkClass
 
 Float64s = NDArray[np.float64]
-COMPUTE_EFFICIENCY = 0.75
-MEMORY_EFFICIENCY = 0.85
-HOST_LINK_GBPS = 25.0
+
+CPU_FLOOR_NS = 500.0  # of an operator on the reference host, whatever it computes
+CPU_COMPUTE_SHARE = 0.7
+CPU_MEMORY_SHARE = 0.7
+HOST_LINK_GBPS = 25.0  # where a spec states no host link: PCIe 4.0 x16 as copies see it
+HOST_LINK_SHARE = 0.8
+HOST_LINK_LATENCY_NS = 2000.0
+RANDOM_ROWS_SHARE = 0.7  # of streaming, for gathered rows: every row is a short run of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,57 +41,182 @@ class Estimate:
     bound: Bytes
 
 
-def rate_tflops(device: Device, work: Work) -> float:
-    """Give the peak that applies to a work's unit and dtype, with the nearest known dtype."""
-    table = device.peak_tflops if work.unit is Unit.MATRIX else device.vector_tflops
-    for dtype in (work.dtype, "fp32", "tf32", "bf16", "fp16"):
-        if dtype in table:
-            return table[dtype]
-    return max([*table.values(), *device.peak_tflops.values()], default=1.0)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where works run: the machine, its figures for one dtype, its constants."""
+
+    hardware: Hardware
+    figures: Figures
+    constants: ConstantSets
 
 
-def bandwidth_gbps(hardware: Hardware, work: Work) -> float:
-    """Give the sustained bandwidth of the path that a work's bytes take."""
+_Model = Callable[[_Place, Sequence[Work]], Times]
+
+
+def estimate(
+    hardware: Hardware, works: Sequence[Work], constants: ConstantSets | None = None
+) -> Estimate:
+    """Give the modelled time of every piece of work on a machine."""
+    if hardware.device.kind is DeviceKind.CPU:
+        return _on_cpu(hardware, works)
+    sets = constants or constants_for(hardware)
+    time = np.zeros(len(works))
+    bound = np.full(len(works), Bound.LAUNCH, dtype=np.uint8)
+    for (model, dtype, unit), places in _grouped(works).items():
+        figures = figures_for(hardware, dtype, unit)
+        group = [works[place] for place in places]
+        times = model(_Place(hardware, figures, sets), group)
+        time[places] = times.total_ns
+        bound[places] = _bounds(times)
+    return Estimate(time, bound)
+
+
+def _bounds(times: Times) -> Bytes:
+    larger = np.maximum(times.compute_ns, times.memory_ns)
+    bound = np.where(times.compute_ns >= times.memory_ns, Bound.COMPUTE, Bound.MEMORY)
+    return np.where(larger < times.total_ns / 2, Bound.LAUNCH, bound).astype(np.uint8)
+
+
+def _grouped(works: Sequence[Work]) -> dict[tuple[_Model, str, Unit], list[int]]:
+    groups: dict[tuple[_Model, str, Unit], list[int]] = defaultdict(list)
+    for place, work in enumerate(works):
+        groups[_model_of(work), work.dtype, work.unit].append(place)
+    return groups
+
+
+def _model_of(work: Work) -> _Model:
     if work.unit is Unit.LINK:
-        link = hardware.link(LinkTier.HOST)
-        return link.bandwidth_gbps * 0.8 if link else HOST_LINK_GBPS
-    return hardware.device.memory_bandwidth_gbps * MEMORY_EFFICIENCY
+        return _copy_over_link
+    by_class, geometry = _MODELS.get(work.work_class, (_stream, object))
+    if isinstance(work.geometry, geometry):
+        return by_class
+    return _matmul if isinstance(work.geometry, Gemm) else _stream
+
+
+def _products(works: Sequence[Work]) -> Products:
+    shapes = [work.geometry for work in works if isinstance(work.geometry, Gemm)]
+    batch, m, n, k = (
+        np.array([getattr(shape, name) for shape in shapes], dtype=np.float64)
+        for name in ("batch", "m", "n", "k")
+    )
+    passes = np.array(
+        [w.flops / (2 * s.batch * s.m * s.n * s.k or 1) for w, s in zip(works, shapes, strict=True)]
+    )
+    read = np.array([float(work.bytes_read) for work in works])
+    item = np.array([float(ITEM_BYTES[work.dtype]) for work in works])
+    right = np.minimum(batch * n * k * item, read)
+    # a backward does the same product twice: as many more batches
+    return Products(
+        batch * np.maximum(np.rint(passes), 1), m, n, k, read - right, right,
+        np.array([float(work.bytes_written) for work in works]), weight=batch == 1,
+    )  # fmt: skip
+
+
+def _matmul(place: _Place, works: Sequence[Work]) -> Times:
+    sets = place.constants
+    constants = sets.matmul_lanes if place.figures.on_vector_lanes else sets.matmul
+    return matmul_times(place.figures, constants, _products(works))
+
+
+def _convolution(place: _Place, works: Sequence[Work]) -> Times:
+    sets = place.constants
+    lanes = place.figures.on_vector_lanes
+    constants: MatmulConstants = sets.convolution_lanes if lanes else sets.convolution
+    return matmul_times(place.figures, constants, _products(works))
+
+
+def _attentions(works: Sequence[Work]) -> Attentions:
+    calls = [work.geometry for work in works if isinstance(work.geometry, Attention)]
+    batch, queries, keys, heads, kv_heads = (
+        np.array([getattr(call, name) for call in calls], dtype=np.float64)
+        for name in ("batch", "queries", "keys", "heads", "kv_heads")
+    )
+    return Attentions(
+        batch, queries, keys, heads, np.maximum(kv_heads, 1),
+        np.array([(call.head_dim + call.value_dim) / 2 for call in calls]),
+        np.array([call.causal for call in calls], dtype=bool),
+        np.array([float(ITEM_BYTES[work.dtype]) for work in works]),
+        np.array([BACKWARD_COST if call.backward else 1.0 for call in calls]),
+    )  # fmt: skip
+
+
+def _prefill(place: _Place, works: Sequence[Work]) -> Times:
+    return prefill_times(place.figures, place.constants.prefill, _attentions(works))
+
+
+def _decode(place: _Place, works: Sequence[Work]) -> Times:
+    return decode_times(place.figures, place.constants.decode, _attentions(works))
+
+
+def _row_columns(works: Sequence[Work]) -> tuple[Float64s, Float64s, Float64s, Float64s]:
+    shapes = [work.geometry for work in works if isinstance(work.geometry, Rows)]
+    return (
+        np.array([float(shape.rows) for shape in shapes]),
+        np.array([float(shape.columns) for shape in shapes]),
+        np.array([float(work.bytes_read) for work in works]),
+        np.array([float(work.bytes_written) for work in works]),
+    )
+
+
+def _by_rows(place: _Place, passes: RowPasses, softmax: bool) -> Times:
+    sets = place.constants
+    constants = sets.softmax if softmax else sets.norm
+    return row_times(place.figures, constants, streaming_share(place.hardware), passes)
+
+
+def _softmax(place: _Place, works: Sequence[Work]) -> Times:
+    return _by_rows(place, softmax_passes(*_row_columns(works)), softmax=True)
+
+
+def _norm(place: _Place, works: Sequence[Work]) -> Times:
+    return _by_rows(place, norm_passes(*_row_columns(works)), softmax=False)
+
+
+def _stream(place: _Place, works: Sequence[Work]) -> Times:
+    scattered = np.array([work.work_class is WorkClass.EMBEDDING for work in works])
+    moved = np.array([float(work.bytes_moved) for work in works])
+    flops = np.array([float(work.flops) for work in works])
+    share = streaming_share(place.hardware)
+    moved = np.where(scattered, moved / RANDOM_ROWS_SHARE, moved)
+    return stream_times(place.figures, place.constants.streaming, share, moved, flops)
+
+
+def _copy_over_link(place: _Place, works: Sequence[Work]) -> Times:
+    moved = np.array([float(work.bytes_moved) for work in works])
+    memory = moved / link_gbps(place.hardware)
+    return Times(memory + HOST_LINK_LATENCY_NS, np.zeros(len(works)), memory)
+
+
+_MODELS: Mapping[WorkClass, tuple[_Model, type]] = {
+    WorkClass.PREFILL: (_prefill, Attention),
+    WorkClass.DECODE: (_decode, Attention),
+    WorkClass.CONVOLUTION: (_convolution, Gemm),
+    WorkClass.MATMUL: (_matmul, Gemm),
+    WorkClass.SOFTMAX: (_softmax, Rows),
+    WorkClass.NORMALISATION: (_norm, Rows),
+}
+
+
+def link_gbps(hardware: Hardware) -> float:
+    """Give the sustained bandwidth between host and device."""
+    link = hardware.link(LinkTier.HOST)
+    share = hardware.device.efficiency.get("host_link", HOST_LINK_SHARE)
+    return link.bandwidth_gbps * share if link else HOST_LINK_GBPS
+
+
+def _on_cpu(hardware: Hardware, works: Sequence[Work]) -> Estimate:
+    """Give a plain roofline: a CPU's kernels are too various for more."""
+    rate = np.array([peak_tflops(hardware.device, w.dtype, w.unit) for w in works]) * 1e3
+    flops = np.array([float(work.flops) for work in works])
+    moved = np.array([float(work.bytes_moved) for work in works])
+    compute = flops / (rate * CPU_COMPUTE_SHARE)
+    memory = moved / (hardware.device.memory_bandwidth_gbps * CPU_MEMORY_SHARE)
+    total = np.maximum(compute, memory) + floor_ns(hardware)
+    return Estimate(total, _bounds(Times(total, compute, memory)))
 
 
 def floor_ns(hardware: Hardware) -> float:
     """Give the least time of any kernel (or, on a CPU, of any operator)."""
     if hardware.device.kind is DeviceKind.CPU:
-        return 500.0 / hardware.host.relative_speed
-    return 2500.0
-
-
-def estimate(hardware: Hardware, works: Sequence[Work]) -> Estimate:
-    """Give the modelled time of every piece of work on a machine."""
-    device = hardware.device
-    compute = np.array(
-        [w.flops / (rate_tflops(device, w) * 1e3 * COMPUTE_EFFICIENCY) for w in works]
-    )
-    memory = np.array([w.bytes_moved / bandwidth_gbps(hardware, w) for w in works])
-    floor = floor_ns(hardware)
-    free = np.array([w.work_class is WorkClass.FREE for w in works], dtype=bool)
-    work_ns = np.where(free, 0.0, np.maximum(compute, memory))
-    bound = np.where(compute >= memory, Bound.COMPUTE, Bound.MEMORY)
-    bound = np.where(work_ns < floor, Bound.LAUNCH, bound)
-    return Estimate(work_ns + floor, bound.astype(np.uint8))
-
-
-def rescaled_ns(
-    measured_ns: Float64s, ratio: Float64s, source: Hardware, target: Hardware
-) -> Float64s:
-    """Carry times of kernels known by name only: the part above the floor by one rate's ratio."""
-    above = np.maximum(0.0, measured_ns - floor_ns(source))
-    floor = np.minimum(measured_ns, floor_ns(source)) * floor_ns(target) / floor_ns(source)
-    scaled: Float64s = floor + above * ratio
-    return scaled
-
-
-def rate_ratio(work: Work, source: Hardware, target: Hardware) -> float:
-    """Give the source's rate over the target's for the kind of work."""
-    if work.unit is Unit.MATRIX:
-        return rate_tflops(source.device, work) / rate_tflops(target.device, work)
-    return bandwidth_gbps(source, work) / bandwidth_gbps(target, work)
+        return CPU_FLOOR_NS / hardware.host.relative_speed
+    return constants_for(hardware).streaming.latency_ns

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..graph import NONE, Category, ExecutionGraph, Int64s, Provenance
 from ..hardware import Device, DeviceKind, Hardware
 from .bound import Bound
-from .device_model import Estimate, estimate, rate_ratio, rescaled_ns
+from .device_model import Estimate, estimate
 from .kernel_rules import KernelRules
+from .named_kernels import rate_ratio, rescaled_ns
 from .row_prices import RowPrices
 from .spreads import absolute_spread, transfer_spread
 from .transfer import beta, likeness, transferred
@@ -81,10 +82,16 @@ def _understood(graph: ExecutionGraph, rows: Int64s, rules: KernelRules) -> _Row
     nodes = graph.nodes
     copies = nodes.category[rows] != Category.KERNEL
     moved = np.where(copies, nodes.bytes[rows], -1)
-    keys = np.stack([nodes.operator[rows], nodes.name[rows], moved], axis=1)
-    unique, kind = np.unique(keys, axis=0, return_inverse=True)
+    sizes, size = np.unique(moved, return_inverse=True)
+    # one number a distinct (size, operator, name): sorting numbers is ten times faster than rows
+    key = (size.reshape(-1) * (len(graph.operators) + 1) + nodes.operator[rows] + 1) * len(
+        graph.names
+    ) + nodes.name[rows]
+    _, first, kind = np.unique(key, return_index=True, return_inverse=True)
     works, by_name = [], []
-    for operator, name, copied in unique.tolist():
+    for place in first.tolist():
+        operator, name = int(nodes.operator[rows[place]]), int(nodes.name[rows[place]])
+        copied = int(sizes[size.reshape(-1)[place]])
         work = _work(graph, operator, graph.names[name], copied, rules)
         by_name.append(work is None)
         works.append(work or _work_by_name(graph.names[name], rules))

@@ -1,0 +1,41 @@
+"""Kernels known by name alone: their measured time is carried over by the ratio of one rate."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hardware import DeviceKind, Hardware
+from .device_model import floor_ns, link_gbps
+from .figures import figures_for, peak_tflops, streaming_share
+from .work_values import Unit, Work
+
+Float64s = NDArray[np.float64]
+TYPICAL_POWER = 0.58  # TFLOP/s a watt, as matmul's default
+
+
+def rescaled_ns(
+    measured_ns: Float64s, ratio: Float64s, source: Hardware, target: Hardware
+) -> Float64s:
+    """Scale what lies above the shortest kernel by a ratio of rates, the rest by the floors."""
+    at_source, at_target = floor_ns(source), floor_ns(target)
+    floor = np.minimum(measured_ns, at_source) * at_target / at_source
+    scaled: Float64s = floor + np.maximum(0.0, measured_ns - at_source) * ratio
+    return scaled
+
+
+def rate_ratio(work: Work, source: Hardware, target: Hardware) -> float:
+    """Give the source's rate over the target's for a kind of work."""
+    return _rate(work, source) / _rate(work, target)
+
+
+def _rate(work: Work, hardware: Hardware) -> float:
+    match work.unit:
+        case Unit.LINK:
+            return link_gbps(hardware)
+        case Unit.MATRIX if hardware.device.kind is DeviceKind.CPU:
+            return peak_tflops(hardware.device, work.dtype, work.unit)
+        case Unit.MATRIX:
+            figures = figures_for(hardware, work.dtype)
+            limit = figures.sustained_flops_per_ns(TYPICAL_POWER)
+            return float((figures.flops_per_ns**-4 + limit**-4) ** -0.25)
+        case _:
+            return hardware.device.memory_bandwidth_gbps * streaming_share(hardware)

@@ -100,7 +100,7 @@ def _touches(et: ExecutionTrace) -> _Touches:
     for node, parent in enumerate(parents):
         while stack and ids[stack[-1]] != parent:
             ended = stack.pop()
-            walk.leave(ended, node, et)
+            walk.leave(ended, node - 1, et)
         walk.enter(node, et)
         stack.append(node)
     while stack:

@@ -58,9 +58,9 @@ def place_device_rows(
         issue_position: of each host row among all host rows of the rank in time order.
     """
     device = trace.device
-    known = launches.call_of_device >= 0
-    call_row = np.where(known, host.row_of_event[launches.call_of_device], -1)
-    launched_at = np.where(known, issue_position[call_row], -1) if len(host) else call_row
+    # index -1 (no launch) finds the -1 at the end, in a trace without any host event, too
+    call_row = np.append(host.row_of_event, -1)[launches.call_of_device]
+    launched_at = np.append(issue_position, -1)[call_row]
     return DeviceRows(
         call_row=call_row,
         anchor=_running_maximum(launched_at, device),

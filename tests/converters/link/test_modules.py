@@ -1,0 +1,83 @@
+"""Where an operator belongs: its module path, its phase, and the forward of a backward."""
+
+from etsim.models.graph import NONE
+from etsim.tests.kineto_maker import WORKER, Recording, Seen
+
+
+def module(seen: Seen, name: str) -> str:
+    index = int(seen.graph.nodes.module[seen.row(name)])
+    return seen.graph.names[index] if index != NONE else ""
+
+
+def phase(seen: Seen, name: str) -> str:
+    index = int(seen.graph.nodes.phase[seen.row(name)])
+    return seen.graph.names[index] if index != NONE else ""
+
+
+def test_the_chain_of_module_frames_around_an_operator_is_its_path() -> None:
+    """Draw frames: other python frames do not count, modules of other threads neither.
+
+    python   |nn.Module: Net_0      |nn.Module: Linear_1|    |
+    host        |outside|               |mm|              |sum|
+    """
+    run = Recording()
+    frames = (("nn.Module: Net_0", 0, 100), ("model.py(3): forward", 1, 99),
+              ("nn.Module: Linear_1", 30, 60))  # fmt: skip
+    for name, start, end in frames:
+        run.event("python_function", name, start, end, run.pid, 1)
+    run.op("outside", 5, 20)
+    run.op("mm", 35, 50)
+    run.op("sum", 70, 80)
+    run.op("after", 110, 120)
+    run.op("worker", 35, 50, thread=WORKER)
+    seen = run.linked()
+    paths = {name: module(seen, name) for name in ("outside", "mm", "sum", "after", "worker")}
+    assert paths == {
+        "outside": "Net_0", "mm": "Net_0/Linear_1", "sum": "Net_0", "after": "", "worker": ""
+    }  # fmt: skip
+
+
+def test_without_frames_the_ranges_around_an_operator_stand_in_steps_left_out() -> None:
+    run = Recording()
+    run.mark("epoch_0", 0, 100)
+    run.mark("encoder", 10, 90)
+    run.mark("attention", 20, 50)
+    run.op("mm", 30, 40)
+    run.op("add", 60, 70)
+    run.mark("epoch_1", 100, 200)
+    seen = run.linked()
+    assert module(seen, "mm") == "encoder/attention"
+    assert module(seen, "add") == "encoder"
+
+
+def training() -> Seen:
+    """Draw forward on the main thread, backward on autograd's, then the optimizer."""
+    run = Recording()
+    run.mark("layer", 0, 50)
+    run.op("linear", 5, 40, **{"Sequence number": 17})
+    root = "autograd::engine::evaluate_function: AddmmBackward0"
+    run.op(root, 60, 160, thread=WORKER, **{"Sequence number": 17})
+    run.op("AddmmBackward0", 70, 150, thread=WORKER)
+    run.op("mm", 80, 120, thread=WORKER)
+    run.mark("Optimizer.step#SGD.step", 200, 300)
+    run.op("add_", 210, 290)
+    return run.linked()
+
+
+def test_phases_come_from_autograds_engine_and_the_optimizers_mark() -> None:
+    seen = training()
+    phases = {name: phase(seen, name) for name in ("linear", "mm", "add_")}
+    assert phases == {"linear": "forward", "mm": "backward", "add_": "optimizer"}
+
+
+def test_a_backward_operator_knows_its_forward_and_belongs_to_its_module() -> None:
+    seen = training()
+    assert seen.graph.nodes.fw_parent[seen.row("mm")] == seen.row("linear")
+    assert module(seen, "mm") == "layer"
+    assert seen.graph.nodes.fw_parent[seen.row("linear")] == NONE
+
+
+def test_an_inference_run_has_no_phases() -> None:
+    run = Recording()
+    run.op("linear", 0, 10)
+    assert phase(run.linked(), "linear") == ""

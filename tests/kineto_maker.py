@@ -100,17 +100,18 @@ class Recording:
 
     def op(
         self, name: str, start: Micros, end: Micros, *, thread: int = MAIN,
-        shapes: list[Any] | None = None, types: list[str] | None = None, **args: Any,
+        shapes: list[Any] | None = None, types: list[str] | None = None, said: Json | None = None,
     ) -> int:  # fmt: skip
-        """Add an operator; gives its record function id."""
+        """Add an operator that says more of itself by `said`; gives its record function id."""
         given = {} if shapes is None else {"Input Dims": shapes, "Input type": types or []}
-        return self._function("cpu_op", name, start, end, thread, {**given, **args})
+        return self._function("cpu_op", name, start, end, thread, {**given, **(said or {})})
 
     def mark(
-        self, name: str, start: Micros, end: Micros, *, thread: int = MAIN, **args: Any
-    ) -> int:
+        self, name: str, start: Micros, end: Micros, *, thread: int = MAIN,
+        said: Json | None = None,
+    ) -> int:  # fmt: skip
         """Add a `record_function` range; gives its record function id."""
-        return self._function("user_annotation", name, start, end, thread, args)
+        return self._function("user_annotation", name, start, end, thread, said or {})
 
     def _function(
         self, cat: str, name: str, start: Micros, end: Micros, thread: int, args: Json
@@ -148,11 +149,11 @@ class Recording:
 
     def kernel(
         self, name: str, start: Micros, end: Micros, *, by: int = 0, stream: int = 7,
-        device: int = 0, cat: str = "kernel", **args: Any,
+        device: int = 0, cat: str = "kernel", said: Json | None = None,
     ) -> None:  # fmt: skip
         """Add a device event launched by the call with correlation `by` (0: not in the file)."""
         own = {"device": device, "stream": stream, "correlation": by or 900_000 + len(self.events)}
-        self.event(cat, name, start, end, device, stream, **{**own, **args})
+        self.event(cat, name, start, end, device, stream, **{**own, **(said or {})})
 
     def event(
         self, cat: str, name: str, start: Micros, end: Micros, pid: int | str, tid: int | str,

@@ -17,7 +17,7 @@ def described(seen: Seen, name: str) -> Collective:
 
 def kernel(name: str, **args: Any) -> Seen:
     run = Recording()
-    run.kernel(name, 10, 20, by=run.launch(0, 5), **args)
+    run.kernel(name, 10, 20, by=run.launch(0, 5), said=args)
     return run.linked()
 
 
@@ -67,8 +67,9 @@ def test_a_silent_kernel_is_described_by_what_issued_it() -> None:
 
 def test_record_param_comms_around_the_launch_speaks_for_the_kernel() -> None:
     run = Recording()
-    run.op("record_param_comms", 0, 50, **{"Collective name": "broadcast", "dtype": "Int",
-                                           "In msg nelems": 10, "Process Group Name": "1"})  # fmt: skip
+    said = {"Collective name": "broadcast", "dtype": "Int", "In msg nelems": 10,
+            "Process Group Name": "1"}  # fmt: skip
+    run.op("record_param_comms", 0, 50, said=said)
     run.kernel("ncclDevKernel_Broadcast", 60, 90, by=run.launch(10, 20))
     assert described(run.linked(), "ncclDevKernel_Broadcast") == Collective(
         "broadcast", "1", dtype="Int", message_bytes=40

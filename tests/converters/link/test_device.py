@@ -163,7 +163,7 @@ def test_all_device_events_survive_whatever_they_are() -> None:
     run = Recording()
     by = run.launch(0, 5)
     for index, cat in enumerate(("kernel", "gpu_memcpy", "gpu_memset")):
-        run.kernel(cat, 10 + 10 * index, 15 + 10 * index, by=by, cat=cat, bytes=4096)
+        run.kernel(cat, 10 + 10 * index, 15 + 10 * index, by=by, cat=cat, said={"bytes": 4096})
     graph = run.graph()
     on_device = graph.on_device()
     assert graph.nodes.category[on_device].tolist() == [

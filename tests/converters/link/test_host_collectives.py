@@ -18,7 +18,7 @@ BUCKET: dict[str, Any] = {"Input Dims": [[1000]], "Input type": ["float"]}
 def all_reduce(*, bucket: list[int] | None = None) -> Seen:
     run = Recording()
     run.op("c10d::allreduce_", 0, 10)
-    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, **BUCKET)
+    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, said=BUCKET)
     run.op("backward", 12, 112, shapes=[[64, 64]])
     run.op("too early", 150, 160, shapes=[[1000]])
     run.op("div", 510, 520, shapes=[bucket or [1000], []])
@@ -69,13 +69,13 @@ def test_a_collective_whose_tensor_nobody_takes_is_told() -> None:
 def test_a_collective_that_nobody_issued_is_told() -> None:
     run = Recording()
     run.op("before", 0, 10)
-    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, **BUCKET)
+    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, said=BUCKET)
     assert "1 host collectives have no issuing operator" in run.graph().meta.notes
 
 
 def test_a_collective_is_not_issued_by_what_comes_after_it() -> None:
     run = Recording()
-    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, **BUCKET)
+    run.mark("gloo:all_reduce", 5, 505, thread=WORKER, said=BUCKET)
     run.op("c10d::allreduce_", 600, 610)
     edges = run.linked().edges(EdgeKind.HANDOVER)
     assert ("c10d::allreduce_", "gloo:all_reduce") not in edges

@@ -1,9 +1,10 @@
-"""Whatever a trace holds: the graph is acyclic, keeps every event, and replays to what was measured.
+"""Whatever a trace holds: an acyclic graph of all events that replays to what was measured.
 
 Random recordings: two host threads with nested operators, launches, waits and copies, kernels on
 two streams, some without a launch. They mean nothing; the rules must hold for any of them.
 """
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -102,10 +103,9 @@ def test_every_lane_is_a_chain(run: Recording) -> None:
     order = {EdgeKind.HOST_ORDER, EdgeKind.STREAM_ORDER}
     for lane in range(1, len(graph.lanes)):
         rows = np.flatnonzero(graph.nodes.lane == lane).tolist()
-        for before, row in zip(rows, rows[1:], strict=False):
-            assert before in {
-                source for source, kind, _ in graph.predecessors(row) if kind in order
-            }
+        for before, row in pairwise(rows):
+            waits_for = {p for p, kind, _ in graph.predecessors(row) if kind in order}
+            assert before in waits_for
 
 
 @settings(max_examples=25, deadline=None)

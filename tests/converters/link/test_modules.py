@@ -54,9 +54,9 @@ def training() -> Seen:
     """Draw forward on the main thread, backward on autograd's, then the optimizer."""
     run = Recording()
     run.mark("layer", 0, 50)
-    run.op("linear", 5, 40, **{"Sequence number": 17})
+    run.op("linear", 5, 40, said={"Sequence number": 17})
     root = "autograd::engine::evaluate_function: AddmmBackward0"
-    run.op(root, 60, 160, thread=WORKER, **{"Sequence number": 17})
+    run.op(root, 60, 160, thread=WORKER, said={"Sequence number": 17})
     run.op("AddmmBackward0", 70, 150, thread=WORKER)
     run.op("mm", 80, 120, thread=WORKER)
     run.mark("Optimizer.step#SGD.step", 200, 300)

@@ -42,8 +42,8 @@ def test_launch_configurations_are_interned() -> None:
     run = Recording()
     shape = {"grid": [8, 1, 1], "block": [128, 1, 1], "registers per thread": 32,
              "shared memory": 1024}  # fmt: skip
-    run.kernel("a", 10, 20, by=run.launch(0, 1), **shape)
-    run.kernel("b", 30, 40, by=run.launch(2, 3), **shape)
+    run.kernel("a", 10, 20, by=run.launch(0, 1), said=shape)
+    run.kernel("b", 30, 40, by=run.launch(2, 3), said=shape)
     run.kernel("copy", 50, 60, by=run.launch(4, 5), cat="gpu_memcpy")
     seen = run.linked()
     assert seen.graph.launch_configs == (LaunchConfig((8, 1, 1), (128, 1, 1), 32, 1024),)

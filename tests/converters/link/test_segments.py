@@ -1,5 +1,7 @@
 """A thread's time split among its events: each gets its largest own piece, nobody's twice."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,7 +139,7 @@ def test_pieces_never_overlap_and_lie_inside_their_event(spans: list[tuple[int, 
         begin, until = found[f"e{i}"]
         assert start <= begin <= until <= end
     timed = sorted(piece for piece in found.values() if piece[0] < piece[1])
-    assert all(before[1] <= after[0] for before, after in zip(timed, timed[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(timed))
 
 
 def test_host_rows_stand_in_order_of_their_pieces() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from etsim.models.graph import NONE, Category, Collective, EdgeKind, GraphMeta, LaneKind
+from etsim.models.graph import NONE, Category, Collective, EdgeKind, GraphMeta, LaneKind, Operator
 from etsim.models.graph_builder import GraphBuilder
 from etsim.models.timeline import Timeline, measured
 
@@ -28,7 +28,7 @@ class Drawing:
         category: Category = Category.HOST,
         thread: int = 1,
         begin: int | None = None,
-        **columns: int | str | Collective,
+        **columns: int | str | Collective | Operator,
     ) -> int:
         """Add a host row; `begin` is when the thread reached it, where it then waited."""
         lane = self.builder.lane(LaneKind.HOST, 1, thread)
@@ -43,9 +43,9 @@ class Drawing:
         self.last_on_lane[lane] = (row, end)
         return row
 
-    def launch(self, start: int, end: int, *, thread: int = 1, step: int = NONE) -> int:
+    def launch(self, start: int, end: int, *, step: int = NONE, parent: int = NONE) -> int:
         """Add a launch call."""
-        return self.host("launch", start, end, category=Category.LAUNCH, thread=thread, step=step)
+        return self.host("launch", start, end, category=Category.LAUNCH, step=step, parent=parent)
 
     def device(
         self,
@@ -57,7 +57,7 @@ class Drawing:
         launch: int | None = None,
         waits_for: int | None = None,
         category: Category = Category.KERNEL,
-        **columns: int | str | Collective,
+        **columns: int | str | Collective | Operator,
     ) -> int:
         """Add a device row behind the last of its stream."""
         lane = self.builder.lane(LaneKind.DEVICE, 0, stream)

@@ -197,13 +197,17 @@ def _host_activity(timeline: Timeline, rank: int, mine: Flags) -> Activity:
 def outermost_operators(graph: ExecutionGraph) -> Int64s:
     """Give the outermost computing operator around each row (itself included), -1 for none."""
     computes = np.array([_COMPUTES.match(name) is not None for name in graph.names], dtype=bool)
-    is_operator = computes[graph.nodes.name] & (graph.nodes.category == Category.HOST)
+    return outermost(graph, computes[graph.nodes.name] & (graph.nodes.category == Category.HOST))
+
+
+def outermost(graph: ExecutionGraph, wanted: Flags) -> Int64s:
+    """Give the outermost wanted row around each row (itself included), -1 for none; (nodes,)."""
     found = np.full(len(graph), NONE, dtype=np.int64)
     parent = graph.nodes.parent.astype(np.int64)
     inside = np.arange(len(graph), dtype=np.int64)
     above = inside
     for _ in range(DEEPEST_NESTING):
-        hit = is_operator[above]
+        hit = wanted[above]
         found[inside[hit]] = above[hit]
         above = parent[above]
         inside, above = inside[above >= 0], above[above >= 0]

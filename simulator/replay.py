@@ -9,6 +9,8 @@ import numpy as np
 
 from ..models.graph import ExecutionGraph, Int64s
 from ..models.timeline import Timeline
+from .compiled import compiled, pays
+from .kernels import longest_ends
 
 
 def replay(
@@ -21,25 +23,17 @@ def replay(
         duration_ns: of each row, shape (nodes,); the graph's own where left out.
         lag_ns: of each edge, shape (edges,); the graph's own where left out.
     """
-    durations = (graph.nodes.duration_ns if duration_ns is None else duration_ns).tolist()
-    lags = (graph.edge_lag_ns if lag_ns is None else lag_ns).tolist()
-    starts = _starts(graph.edge_start.tolist(), graph.edge_source.tolist(), lags, durations)
-    return Timeline(graph, np.array(starts, dtype=np.int64), np.array(durations, dtype=np.int64))
+    durations = graph.nodes.duration_ns if duration_ns is None else duration_ns
+    lags = graph.edge_lag_ns if lag_ns is None else lag_ns
+    return Timeline(graph, _ends(graph, durations, lags) - durations, durations)
 
 
-def _starts(
-    edge_start: list[int], source: list[int], lag: list[int], duration: list[int]
-) -> list[int]:
-    starts: list[int] = []
-    ends: list[int] = []
-    first = 0
-    for row, after in enumerate(edge_start[1:]):
-        start = 0
-        for edge in range(first, after):
-            ready = ends[source[edge]] + lag[edge]
-            if ready > start:  # noqa: PLR1730  # max() is a call; this is the hot loop
-                start = ready
-        first = after
-        starts.append(start)
-        ends.append(start + duration[row])
-    return starts
+def _ends(graph: ExecutionGraph, durations: Int64s, lags: Int64s) -> Int64s:
+    if pays(len(graph)):
+        compiled_ends = np.empty(len(graph), dtype=np.int64)
+        compiled(longest_ends)(graph.edge_start, graph.edge_source, lags, durations, compiled_ends)
+        return compiled_ends
+    ends = [0] * len(graph)
+    edges = graph.edge_start.tolist(), graph.edge_source.tolist(), lags.tolist()
+    longest_ends(*edges, durations.tolist(), ends)
+    return np.array(ends, dtype=np.int64)

@@ -114,9 +114,12 @@ def apply_scales(
     return scaled(duration_ns, row_factor), scaled(lag_ns, edge_factor)
 
 
-def scaled(cost_ns: Int64s, factor: NDArray[np.float64]) -> Int64s:
+def scaled(cost_ns: Int64s | NDArray[np.float64], factor: NDArray[np.float64]) -> Int64s:
     """Give costs times factors, to the nearest ns (half to even); untouched where factor is 1."""
-    return np.where(factor == 1.0, cost_ns, np.rint(cost_ns * factor).astype(np.int64))
+    product = np.rint(cost_ns * factor).astype(np.int64)
+    if cost_ns.dtype != np.int64:
+        return product
+    return np.where(factor == 1.0, cost_ns.astype(np.int64), product)
 
 
 def rows_scaled(graph: ExecutionGraph, scale: Scale) -> Mask:
@@ -141,7 +144,8 @@ def _rows_named(graph: ExecutionGraph, pattern: str) -> Mask:
     on_device = graph.on_device()
     launching = {operator_names[i] for i in np.unique(nodes.operator[on_device & known]).tolist()}
     dispatch = np.array([name in launching for name in graph.names], dtype=bool)[nodes.name]
-    return np.where(on_device, by_name | by_operator, by_name & ~dispatch)
+    named: Mask = np.where(on_device, by_name | by_operator, by_name & ~dispatch)
+    return named
 
 
 def _matches(names: tuple[str, ...], pattern: str) -> Mask:

@@ -39,9 +39,10 @@ def read_bytes(path: Path) -> bytes:
         raise InputError("is a folder, expected a file", where=path) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from None
-    if not data:
+    content = gunzip(data, path) if data.startswith(GZIP_MAGIC) else data
+    if not content:
         raise InputError("the file is empty", where=path, remedy="record the run again")
-    return gunzip(data, path) if data.startswith(GZIP_MAGIC) else data
+    return content
 
 
 def gunzip(data: bytes, path: Path) -> bytes:

@@ -274,13 +274,16 @@ def _column(values: list[Number], *, missing: int = NONE) -> Int64s:
 
 
 def whole(value: Number, missing: int = NONE) -> int:
-    """Give a JSON number that may be a string or absent as an int."""
-    if isinstance(value, int):
-        return value
-    try:
-        return int(value) if value is not None else missing
-    except ValueError:
+    """Give a JSON number that may be a string or absent as an int of 64 bits."""
+    if value is None:
         return missing
+    if not isinstance(value, int):
+        try:
+            value = int(value)
+        except ValueError:
+            return missing
+    # unsigned fields carry "none" as 2**64 - 1
+    return value if value < 2**63 else value - 2**64
 
 
 def _thread_of(event: AnyEvent) -> tuple[int, int]:

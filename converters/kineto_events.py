@@ -5,6 +5,7 @@ Two generations of the clock need care: relative microseconds with `baseTimeNano
 microseconds do not, and are parsed as decimals.
 """
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -105,7 +106,8 @@ class _ExactDocument(Header):
 
 
 Document = _FloatDocument | _ExactDocument
-DOUBLE_KEEPS_NS_BELOW_US = 2**53 / 1000  # doubles are exact to 1/1000 us below this
+DOUBLE_KEEPS_NS_BELOW_US = 2**43  # the nearest double is less than half a ns off below this
+_FRACTION = re.compile(rb'"(?:ts|dur)"\s*:\s*"?\d+\.\d*[1-9]')
 
 
 def decode(data: bytes, path: Path) -> Document:
@@ -115,7 +117,7 @@ def decode(data: bytes, path: Path) -> Document:
         TraceFormatError: not JSON (with line and column), or cut in the middle.
     """
     document = _decode(data, path, msgspec.json.Decoder(_FloatDocument, strict=False))
-    if _needs_decimals(document):
+    if _needs_decimals(document, data):
         return _decode(data, path, msgspec.json.Decoder(_ExactDocument, strict=False))
     return document
 
@@ -143,10 +145,8 @@ def json_fault(data: bytes, path: Path, told: str) -> TraceFormatError:
     return TraceFormatError(f"is not valid JSON: {told}", where=path)
 
 
-def _needs_decimals(document: _FloatDocument) -> bool:
+def _needs_decimals(document: _FloatDocument, data: bytes) -> bool:
     """Absolute microseconds with a fraction: the double has already lost nanoseconds."""
-    for event in document.events:
-        late = event.ts is not None and event.ts > DOUBLE_KEEPS_NS_BELOW_US
-        if late and event.dur is not None and event.dur % 1:
-            return True
-    return False
+    times = (event.ts for event in document.events)
+    late = any(time is not None and time >= DOUBLE_KEEPS_NS_BELOW_US for time in times)
+    return late and _FRACTION.search(data) is not None

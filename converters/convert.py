@@ -1,11 +1,12 @@
 """From recorded files to graphs: one rank's pair, and the report of what became of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..models.errors import NeedsRecordingError
-from ..models.graph import Category, ExecutionGraph
+from ..models.graph import NONE, Category, ExecutionGraph
 from ..models.work_columns import with_work
 from .et_only import graph_without_times
 from .execution_trace import ExecutionTrace, read_execution_trace
@@ -56,7 +57,7 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """One rank's files; at least one is there."""
+    """One rank's files; at least one is there. A rank of NONE is told by the trace itself."""
 
     rank: int
     et: Path | None
@@ -71,10 +72,10 @@ def find_sources(et: Sequence[str], trace: Sequence[str]) -> list[Sources]:
         RankError: ranks that collide or have only one of the two files.
     """
     et_paths, trace_paths = expand(et, "--et"), expand(trace, "--trace")
-    if len(et_paths) == 1 and len(trace_paths) == 1:
-        return [Sources(_rank_of(trace_paths[0]), et_paths[0], trace_paths[0])]
+    if len(trace_paths) == 1 and len(et_paths) <= 1:  # its rank is read with it
+        return [Sources(NONE, next(iter(et_paths), None), trace_paths[0])]
     et_of = by_rank(et_paths, [rank_in_name(p) for p in et_paths], "--et")
-    trace_of = by_rank(trace_paths, [_rank_of_name_or_file(p) for p in trace_paths], "--trace")
+    trace_of = by_rank(trace_paths, [rank_of_trace(p) for p in trace_paths], "--trace")
     if not trace_paths:
         return [Sources(rank, path, None) for rank, path in sorted(et_of.items())]
     if not et_paths:
@@ -82,13 +83,21 @@ def find_sources(et: Sequence[str], trace: Sequence[str]) -> list[Sources]:
     return [Sources(rank, a, b) for rank, a, b in paired(et_of, trace_of)]
 
 
-def _rank_of(path: Path) -> int:
-    return max(0, rank_in_name(path))
+_DISTRIBUTED = re.compile(
+    rb'"distributedInfo"\s*:\s*\{[^{}]*?"rank"\s*:\s*"?(\d+)"?[^{}]*?"world_size"\s*:\s*"?(\d+)'
+)
 
 
-def _rank_of_name_or_file(path: Path) -> int:
-    """The name tells without reading; the trace itself knows better but costs a read."""
-    return rank_in_name(path)
+def rank_of_trace(path: Path, data: bytes | None = None) -> int:
+    """Give the rank that recorded a Kineto trace, NONE where neither it nor its name tells.
+
+    The trace's own word counts where it knows of other ranks; a lone process says rank 0 of 1.
+    """
+    found = _DISTRIBUTED.search(read_bytes(path) if data is None else data)
+    if found and int(found[2]) > 1:
+        return int(found[1])
+    named = rank_in_name(path)
+    return int(found[1]) if found and named == NONE else named
 
 
 def convert(sources: Sources, *, allow_partial: bool = False) -> Converted:
@@ -102,34 +111,26 @@ def convert(sources: Sources, *, allow_partial: bool = False) -> Converted:
         assert sources.et is not None
         return _from_et(read_execution_trace(sources.et), sources.rank)
     if sources.et is None:
-        return _from_trace(_read_trace(sources), None)
-    et_data, trace_data = read_bytes(sources.et), read_bytes(sources.trace)
-    et = read_execution_trace(sources.et, et_data)
-    del et_data
-    trace = _with_rank(read_kineto(sources.trace, trace_data), sources.rank)
-    del trace_data
+        return _from_trace(_read_trace(sources.trace, sources.rank), None)
+    et = read_execution_trace(sources.et)
+    trace = _read_trace(sources.trace, sources.rank)
     return _from_trace(trace, (et, join(et, trace, allow_partial=allow_partial)))
 
 
 def convert_kineto(path: Path, data: bytes | None = None) -> Converted:
     """Convert a Kineto trace alone."""
-    trace = read_kineto(path, data)
-    return _from_trace(_with_rank(trace, _rank_of(path)), None)
+    return _from_trace(_read_trace(path, NONE, data), None)
+
+
+def _read_trace(path: Path, rank: int, data: bytes | None = None) -> KinetoTrace:
+    content = read_bytes(path) if data is None else data
+    told = rank if rank != NONE else max(0, rank_of_trace(path, content))
+    return replace(read_kineto(path, content), rank=told)
 
 
 def is_kineto(data: bytes) -> bool:
     """Tell whether unpacked content is a Kineto trace."""
     return sniff(data) is FileKind.KINETO
-
-
-def _read_trace(sources: Sources) -> KinetoTrace:
-    assert sources.trace is not None
-    return _with_rank(read_kineto(sources.trace), sources.rank)
-
-
-def _with_rank(trace: KinetoTrace, rank: int) -> KinetoTrace:
-    """A trace's own rank wins; the file's name stands in where it tells none."""
-    return trace if trace.rank >= 0 else replace(trace, rank=rank)
 
 
 def _from_et(et: ExecutionTrace, rank: int) -> Converted:

@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines differ and share their cores: a slow example is no failure.
+settings.register_profile("etsim", deadline=None)
+settings.load_profile("etsim")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

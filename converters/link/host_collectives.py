@@ -15,6 +15,7 @@ import numpy as np
 from ...models.graph import NONE, Category, EdgeKind, Int32s, Int64s
 from ..kineto import KinetoTrace, Source
 from . import names
+from .handover import HANDOVER_GAP_NS
 from .rows import EdgeBlock, HostRows, edge_block
 from .segments import ancestors_where
 
@@ -73,6 +74,11 @@ class _Finder:
         self.trace = trace
         self.host = host
         self.parent = parent
+        self.issuing = self._issuing_rows()
+        self.issuers_by_shape: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+        for row in sorted(self.issuing):
+            shape = self._shape(int(host.event[row]))
+            self.issuers_by_shape[int(host.thread[row]), shape].append(row)
         self.rows_by_shape = self._operators_by_shape()
 
     def issuers(self, collectives: list[int]) -> dict[int, int]:
@@ -96,7 +102,7 @@ class _Finder:
             return kind, self._shape(int(self.host.event[row])) if with_shape else b""
 
         waiting: dict[tuple[str, bytes], list[int]] = defaultdict(list)
-        for row in self._issuing_rows():
+        for row in self.issuing:
             waiting[key(row)].append(row)
         taken: dict[tuple[str, bytes], int] = defaultdict(int)
         result = {}
@@ -111,12 +117,21 @@ class _Finder:
         return result
 
     def waiter(self, collective: int, issuer: int) -> int:
-        """Give the issuing thread's first operator on the tensor after the collective ended."""
+        """Give the issuing thread's first operator on the tensor after the collective ended.
+
+        Before the tensor is sent again. A worker may be seen to end after those whom it woke have
+        gone on: then the first operator on the tensor that its thread waited long before.
+        """
         shape = self._shape(int(self.host.event[collective]))
-        rows = self.rows_by_shape.get((int(self.host.thread[issuer]), shape), [])
-        begins = self.host.begin_ns[rows]
-        place = int(np.searchsorted(begins, self.host.end_ns[collective], side="left"))
-        return rows[place] if place < len(rows) else NONE
+        key = (int(self.host.thread[issuer]), shape)
+        users = np.array(self.rows_by_shape.get(key, []), dtype=np.int64)
+        sent_again = np.array(self.issuers_by_shape.get(key, []), dtype=np.int64)
+        later = sent_again[sent_again > issuer]
+        users = users[(users > issuer) & (users < (later[0] if len(later) else len(self.host)))]
+        after = users[self.host.begin_ns[users] >= self.host.end_ns[collective]]
+        idle_before = self.host.begin_ns[users] - self.host.end_ns[users - 1]
+        chosen = after if len(after) else users[idle_before > HANDOVER_GAP_NS]
+        return int(chosen[0]) if len(chosen) else NONE
 
     def _name(self, row: int) -> str:
         return self.trace.names[int(self.trace.host.name[int(self.host.event[row])])]
@@ -148,8 +163,9 @@ class _Finder:
             self._shape(int(self.host.event[row]))
             for row in np.flatnonzero(self.host.category == Category.COLLECTIVE)
         }
+        issuing = set(self.issuing)
         for row, event in enumerate(self.host.event.tolist()):
-            if event < 0 or self.host.category[row] != Category.HOST:
+            if event < 0 or self.host.category[row] != Category.HOST or row in issuing:
                 continue
             shape = self._shape(event)
             if shape and shape in wanted:

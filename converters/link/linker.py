@@ -45,7 +45,7 @@ class Reasons:
             self.syncs.edges(count),
             self.waits.edges(count, self.rows.gap_ns),
             self.queue.edges,
-            self.handovers.edges,
+            _without_targets(self.handovers.edges, self.host_collectives.explained),
             self.host_collectives.edges,
         ]
 
@@ -122,6 +122,12 @@ def _host_order(host: HostRows, handovers: Handovers, collectives: HostCollectiv
     explained[collectives.explained] = True
     lag[explained[follows]] = 0
     return edge_block(EdgeKind.HOST_ORDER, follows - 1, follows, lag)
+
+
+def _without_targets(block: EdgeBlock, rows: Int64s) -> EdgeBlock:
+    """Drop edges into rows whose wait is known by structure: times may tell another story."""
+    keep = ~np.isin(block.target, rows)
+    return EdgeBlock(block.kind, block.source[keep], block.target[keep], block.lag_ns[keep])
 
 
 def _late_first_launches(trace: KinetoTrace, rows: DeviceRows, host: HostRows) -> Int64s:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...models.graph import ExecutionGraph, Int64s, Lane, LaneKind
+from ..lane_names import lane_title
 from .picture import Strip
 from .select import Selection
 
@@ -87,9 +88,4 @@ def _folded(
 def _strip(lane: Lane, whose: str, several_ranks: bool) -> Strip:
     if lane.kind == LaneKind.VIRTUAL:
         return Strip("start, and where ranks meet" if several_ranks else "start", lane.kind)
-    if lane.kind == LaneKind.HOST:
-        numbered = str(lane.number) in lane.name
-        place = f"host {lane.name}" if numbered else f"host thread {lane.number} {lane.name}"
-    else:
-        place = f"device {lane.group} stream {lane.number} {lane.name}"
-    return Strip(f"{whose} · {place}".strip() if several_ranks else place.strip(), lane.kind)
+    return Strip(f"{whose} · {lane_title(lane)}" if several_ranks else lane_title(lane), lane.kind)

@@ -11,21 +11,21 @@ observer is stopped and unregistered, so that both files are whole; then the exc
 This is the only file of etsim that imports torch, and it does so when a recording starts.
 """
 
-import gzip
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..models.errors import EtsimError, InputError, MissingToolError, NeedsRecordingError
+from ..models.errors import AnalysisError, EtsimError, MissingToolError, NeedsRecordingError
+from .atomic import write_atomically
+from .recording_files import folder_aside, put, writable_folder
+from .recording_guards import already_recording, keep_children_out, only_for, replaced
 
 if TYPE_CHECKING:
     from torch.profiler import ExecutionTraceObserver, ProfilerAction, profile
@@ -111,29 +111,32 @@ def capture(
     (torchrun sets it); a run of one process has none, and no number in its file names.
     """
     torch = _load_torch()
-    recording = Recording(_writable_folder(out_dir), name, rank, options or CaptureOptions())
-    session = _Session(torch, recording)
-    session.start()
-    try:
-        with session.groups_noted_before_they_go():
-            yield recording
-    except BaseException as error:
+    recording = Recording(writable_folder(out_dir), name, rank, options or CaptureOptions())
+    with ExitStack() as stack:
+        aside = stack.enter_context(folder_aside(recording.out_dir, name))
+        session = _Session(torch, recording, aside)
+        session.start()
+        session.guard(stack)
         try:
-            session.finish()
-        except EtsimError as fault:  # what stopped the body matters more
-            error.add_note(f"etsim: {fault.line()}")
-        raise
-    session.finish()
+            yield recording
+        except BaseException as error:
+            try:
+                session.finish()
+            except EtsimError as fault:  # what stopped the body matters more
+                error.add_note(f"etsim: {fault.line()}")
+            raise
+        session.finish()
 
 
 class _Session:
-    """Torch's two recorders, started and ended together; files are written aside, then moved."""
+    """Torch's two recorders, started and ended together."""
 
-    def __init__(self, torch: ModuleType, recording: Recording) -> None:
+    def __init__(self, torch: ModuleType, recording: Recording, aside: Path) -> None:
+        self._torch = torch
         self._recording = recording
+        self._et_part = aside / "et.json"
+        self._trace_part = aside / "trace.json"
         self._pid = os.getpid()
-        self._distributed = torch.distributed
-        self._parts = Path(tempfile.mkdtemp(prefix=f".{recording.name}.", dir=recording.out_dir))
         self._groups = ""
         self._observer: ExecutionTraceObserver = torch.profiler.ExecutionTraceObserver()
         self._profiler: profile = torch.profiler.profile(
@@ -147,36 +150,41 @@ class _Session:
             execution_trace_observer=self._observer,
         )
 
-    @property
-    def _et_part(self) -> Path:
-        return self._parts / "et.json"
-
-    @property
-    def _trace_part(self) -> Path:
-        return self._parts / "trace.json"
-
     def start(self) -> None:
         """Register the observer and start both recorders."""
+        if self._torch.autograd._profiler_enabled():
+            raise already_recording(self._recording.name)
+        self._observer.register_callback(str(self._et_part))
+        if not self._et_part.exists():  # torch keeps to another observer and does not say so
+            self._observer._registered = False  # or our leaving would end the other's recording
+            raise already_recording(self._recording.name)
+        keep_children_out(self._observer, self._et_part)
         try:
-            self._observer.register_callback(str(self._et_part))
-            self._require_the_only_one()
-            os.register_at_fork(after_in_child=_ForkGuard(self._observer, self._et_part))
             self._profiler.start()
         except BaseException:
-            self._unregister()
-            shutil.rmtree(self._parts, ignore_errors=True)
+            self._observer.unregister_callback()
             raise
         self._groups = self._process_groups()
         self._recording.profiler = self._profiler
 
-    def _require_the_only_one(self) -> None:
-        """Raise if torch keeps to another observer: it says nothing, but opens no file then."""
-        if not self._et_part.exists():
-            raise EtsimError(
-                "this process is being recorded already",
-                where=self._recording.name,
-                remedy="torch holds one ExecutionTraceObserver; end the other recording first",
-            )
+    def guard(self, stack: ExitStack) -> None:
+        """Until the stack unwinds, keep rivals out and notice when process groups go."""
+        torch, name = self._torch, self._recording.name
+        own = (self._observer, self._profiler)  # the profiler makes its inner one when it starts
+        observer, inner = torch.profiler.ExecutionTraceObserver, torch.autograd.profiler.profile
+        stack.enter_context(only_for(observer, "register_callback", lambda it: it is own[0], name))
+        stack.enter_context(
+            only_for(inner, "_prepare_trace", lambda it: it is own[1].profiler, name)
+        )
+        if torch.distributed.is_available():
+            destroy = torch.distributed.destroy_process_group
+
+            def note_and_destroy(*args: object, **kwargs: object) -> None:
+                self._note_groups()  # afterwards nobody knows them
+                destroy(*args, **kwargs)
+
+            here = torch.distributed
+            stack.enter_context(replaced(here, "destroy_process_group", note_and_destroy))
 
     def finish(self) -> None:
         """Stop both recorders and move what they wrote to its place."""
@@ -188,56 +196,37 @@ class _Session:
             self._profiler.stop()  # ends the window, if its schedule has not done so
             self._move_files()
         except OSError as fault:
-            raise InputError(f"could not write: {fault}", where=self._recording.out_dir) from fault
+            raise AnalysisError(
+                f"could not be written: {fault.strerror}", where=self._recording.out_dir
+            ) from fault
         finally:
-            self._unregister()
-            shutil.rmtree(self._parts, ignore_errors=True)
-
-    @contextmanager
-    def groups_noted_before_they_go(self) -> Iterator[None]:
-        """Note the process groups when the body destroys them: afterwards nobody knows them."""
-        distributed = self._distributed
-        if not distributed.is_available():
-            yield
-            return
-        destroy = distributed.destroy_process_group
-
-        def note_and_destroy(*args: object, **kwargs: object) -> None:
-            self._note_groups()
-            destroy(*args, **kwargs)
-
-        vars(distributed)["destroy_process_group"] = note_and_destroy
-        try:
-            yield
-        finally:
-            vars(distributed)["destroy_process_group"] = destroy
+            self._observer.unregister_callback()
 
     def _process_groups(self) -> str:
         """Give the process groups as Kineto's JSON, "" where there are none; note the rank."""
-        if not (self._distributed.is_available() and self._distributed.is_initialized()):
+        if not (
+            self._torch.distributed.is_available() and self._torch.distributed.is_initialized()
+        ):
             return ""
         if self._recording.rank is None:
-            self._recording.rank = self._distributed.get_rank()
+            self._recording.rank = self._torch.distributed.get_rank()
         groups: object = self._profiler._get_distributed_info()  # type: ignore[no-untyped-call]
         return json.dumps(groups, default=str)
 
     def _note_groups(self) -> None:
         """Write the process groups into both files where they came after the start."""
         groups = self._process_groups()
-        if groups in ("", self._groups):
+        running: bool = self._observer.is_running()  # type: ignore[no-untyped-call]
+        if groups in ("", self._groups) or not running:
             return
         self._groups = groups
-        if self._observer.is_running():  # type: ignore[no-untyped-call]
-            self._observer._record_pg_config()  # as its start() does
+        self._observer._record_pg_config()  # as its start() does
         self._profiler.add_metadata_json("distributedInfo", groups)
 
     def _end_window(self, profiler: "profile") -> None:
         """End the window: the profiler calls it when both recorders have stopped."""
-        self._unregister()
-        profiler.export_chrome_trace(str(self._trace_part))
-
-    def _unregister(self) -> None:
         self._observer.unregister_callback()
+        profiler.export_chrome_trace(str(self._trace_part))
 
     def _move_files(self) -> None:
         recording = self._recording
@@ -251,30 +240,13 @@ class _Session:
             recording.rank = _rank_of_environment()
         for part, kind in ((self._et_part, "et"), (self._trace_part, "trace")):
             target = recording.out_dir / recording.file_name(kind)
-            recording.files.append(_put(part, target, recording.options))
+            recording.files.append(put(part, target, packed=recording.options.gzip))
+        target = recording.out_dir / recording.file_name("wall")
+        target.unlink(missing_ok=True)  # an older run's wall time is not this one's
         if recording.steps_ns:
-            target = recording.out_dir / recording.file_name("wall")
             wall = {"wall_ns": recording.wall_ns, "steps_ns": recording.steps_ns}
-            target.write_text(json.dumps(wall) + "\n", encoding="utf-8")
+            write_atomically(target, json.dumps(wall) + "\n")
             recording.files.append(target)
-
-
-class _ForkGuard:
-    """Take a forked child (a data loader's worker) out of its parent's recording.
-
-    The child inherits the observer and its open file, and would write its own nodes into it.
-    """
-
-    def __init__(self, observer: "ExecutionTraceObserver", et_part: Path) -> None:
-        self._observer = observer
-        self._et_part = et_part
-
-    def __call__(self) -> None:
-        if not self._observer.is_registered:
-            return
-        _turn_away(self._et_part)
-        self._observer.stop()
-        self._observer._registered = False  # or the child writes the file's end
 
 
 def _load_torch() -> ModuleType:
@@ -292,7 +264,8 @@ def _experimental_config(torch: ModuleType, options: CaptureOptions) -> object:
     config = torch._C._profiler._ExperimentalConfig
     wanted = {
         "enable_cuda_sync_events": True,  # who waits for the device, and who for which stream
-        "profile_all_threads": True,  # the observer sees every thread: so must Kineto
+        # The observer sees every thread, so must Kineto; but then it sees no allocations.
+        "profile_all_threads": not options.profile_memory,
         "trace_only": not options.with_stack,  # no Python object for each event; stacks need them
     }
     known: str = config.__init__.__doc__ or ""  # where C++ tells its parameters
@@ -320,38 +293,6 @@ def _is_recording(profiler: "profile") -> bool:
     return profiler.current_action.name.startswith("RECORD")
 
 
-def _writable_folder(path: str | Path) -> Path:
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InputError(f"no folder to write to: {fault.strerror}", where=folder) from fault
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError("no right to write into this folder", where=folder)
-    return folder
-
-
 def _rank_of_environment() -> int | None:
     rank = os.environ.get("RANK", "")
     return int(rank) if rank.isdecimal() else None
-
-
-def _put(part: Path, target: Path, options: CaptureOptions) -> Path:
-    """Move a finished file to its place, compressed if asked; it is whole or it is not there."""
-    if not options.gzip:
-        return part.replace(target)
-    packed = part.with_suffix(".gz")
-    with part.open("rb") as plain, gzip.open(packed, "wb") as out:
-        shutil.copyfileobj(plain, out)
-    return packed.replace(target.with_name(f"{target.name}.gz"))
-
-
-def _turn_away(path: Path) -> None:
-    """Point this process's descriptors of a file at nothing, leaving other processes' alone."""
-    for descriptor in Path("/dev/fd").iterdir():
-        number = int(descriptor.name)
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(number), path.stat()):
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, number)
-                os.close(nothing)

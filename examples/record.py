@@ -18,14 +18,16 @@ HERE = Path(__file__).parent
 EXAMPLES = ("train_mlp", "train_ddp", "train_transformer")
 
 # What Kineto writes about the machine and this one run; nothing of it is about the work.
-MACHINE_KEYS = ("host_name", "traceName", "trace_id", "PT_PROFILER_JOB_NAME")
+MACHINE_KEYS = ("host_name", "traceName", "trace_id")
 
 
 def record_once(script: str, out: Path) -> int:
     """Run an example; give the longest wall time of its ranks."""
     subprocess.run([sys.executable, HERE / f"{script}.py", "--out", out], check=True)
-    walls = [json.loads(path.read_text()) for path in out.glob("*.wall*.json")]
-    return max(wall["wall_ns"] for wall in walls)
+    walls_ns: list[int] = [
+        json.loads(path.read_text())["wall_ns"] for path in out.glob("*.wall*.json")
+    ]
+    return max(walls_ns)
 
 
 def scrub(trace: dict[str, object]) -> dict[str, object]:
@@ -33,7 +35,7 @@ def scrub(trace: dict[str, object]) -> dict[str, object]:
     return {
         key: value
         for key, value in trace.items()
-        if key not in MACHINE_KEYS and not key.startswith("PT_PROFILER_JOB")
+        if key not in MACHINE_KEYS and not key.startswith("PT_PROFILER_JOB_")
     }
 
 

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import record_function
 
@@ -85,7 +86,7 @@ def main() -> None:
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rendezvous = str(Path(folder) / "rendezvous")
-        multiprocessing.spawn(run_rank, args=(rendezvous, args), nprocs=args.ranks)
+        spawn(run_rank, args=(rendezvous, args), nprocs=args.ranks)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,11 @@ class Block(nn.Module):
 
     def attend(self, x: torch.Tensor) -> torch.Tensor:
         """Let each token look at those before it."""
-        split = [t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in x.chunk(3, dim=-1)]
-        heads = nn.functional.scaled_dot_product_attention(*split, is_causal=True)
+        batch, length, _ = x.shape
+        query, key, value = (
+            part.view(batch, length, self.heads, -1).transpose(1, 2) for part in x.chunk(3, dim=-1)
+        )
+        heads = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return heads.transpose(1, 2).flatten(-2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

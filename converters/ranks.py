@@ -29,12 +29,15 @@ def expand(patterns: Sequence[str], option: str) -> tuple[Path, ...]:
     """Give the files that paths, folders and patterns name, in natural order, each once.
 
     Raises:
-        InputError: a path or pattern that matches nothing.
+        InputError: a path or pattern that matches nothing, or that the system refuses.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        for path in _matches(pattern, option):
-            found[path] = None
+        try:
+            found.update(dict.fromkeys(_matches(pattern, option)))
+        except OSError as error:
+            told = f"cannot be read: {error.strerror} (given with {option})"
+            raise InputError(told, where=pattern) from None
     return tuple(found)
 
 

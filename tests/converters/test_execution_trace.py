@@ -1,0 +1,143 @@
+"""Execution traces of all schemas become the same columns."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etsim.converters.execution_trace import (
+    KNOWN_SCHEMAS,
+    ExecutionTrace,
+    is_structural,
+    read_execution_trace,
+)
+from etsim.models.errors import TraceFormatError
+from etsim.tests.kineto_maker import FLAT_SCHEMA, LATEST_SCHEMA, Recording
+
+HERE = Path("et.json")
+
+
+def run() -> Recording:
+    """Draw two nested operators in a mark, with autograd's numbers."""
+    made = Recording()
+    made.mark("layer", 0, 100)
+    made.op("aten::linear", 10, 90, shapes=[[2, 3], [3]], types=["Tensor(float)"] * 2,
+            said={"Sequence number": 5, "fw_parent": 0, "schema": "aten::linear(...)"})  # fmt: skip
+    made.op("aten::addmm", 20, 80)
+    return made
+
+
+def read(document: dict[str, Any]) -> ExecutionTrace:
+    return read_execution_trace(HERE, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("schema", [*KNOWN_SCHEMAS, LATEST_SCHEMA, "1.0.3-chakra.0.0.4"])
+def test_every_schema_gives_the_same_columns(schema: str) -> None:
+    et = run().et(schema=schema)
+    plain = run().et(schema=LATEST_SCHEMA)
+    assert et.schema == schema
+    ran = [name for name in et.name if not is_structural(name)]
+    assert ran == ["layer", "aten::linear", "aten::addmm"]
+    for column in ("id", "parent", "rf_id", "seq_id", "scope", "tid", "fw_parent"):
+        assert getattr(et, column).tolist() == getattr(plain, column).tolist(), column
+    assert et.op_schema == plain.op_schema
+
+
+def test_the_nested_and_the_flat_layout_give_the_same_shapes() -> None:
+    nested, flat = run().et(), run().et(schema=FLAT_SCHEMA)
+    place = nested.name.index("aten::linear")
+    assert (
+        bytes(nested.inputs[place].shapes) == bytes(flat.inputs[place].shapes) == (b"[[2, 3], [3]]")
+    )
+    assert bytes(flat.outputs[place].types) == b'["Tensor(float)"]'
+
+
+def test_nodes_come_in_order_of_ids_whatever_the_order_in_the_file() -> None:
+    document = run().execution_trace()
+    document["nodes"].reverse()
+    assert read(document).name == run().et().name
+    assert read(document).id.tolist() == sorted(read(document).id.tolist())
+
+
+def test_parents_are_ids_of_the_enclosing_nodes() -> None:
+    et = run().et()
+    of = dict(zip(et.name, et.id.tolist(), strict=True))
+    parent = dict(zip(et.name, et.parent.tolist(), strict=True))
+    assert parent["aten::addmm"] == of["aten::linear"]
+    assert parent["aten::linear"] == of["layer"]
+
+
+def test_an_observer_that_was_never_stopped_is_noticed() -> None:
+    document = run().execution_trace()
+    assert read(document).complete
+    del document["finish_ts"]
+    assert not read(document).complete
+
+
+def test_unsigned_none_is_none() -> None:
+    """The sequence number of an operator without one is 2**64 - 1 in some schemas."""
+    document = run().execution_trace()
+    for attribute in document["nodes"][-1]["attrs"]:
+        if attribute["name"] == "seq_id":
+            attribute["value"] = 2**64 - 1
+    assert read(document).seq_id[-1] == -1
+
+
+def test_unknown_keys_and_attributes_are_passed_over() -> None:
+    document = run().execution_trace()
+    document["something"] = 1
+    document["nodes"][-1]["attrs"].append({"name": "new", "type": "string", "value": ["x"]})
+    document["nodes"][-1]["outer"] = {}
+    assert read(document).name == run().et().name
+
+
+def test_frames_of_the_trace_itself_never_ran() -> None:
+    assert is_structural("[pytorch|profiler|execution_trace|process]")
+    assert is_structural("[pytorch|profiler|execution_graph|thread]")
+    assert is_structural("## process_group:init ##")
+    assert not is_structural("aten::mm")
+
+
+def test_process_groups_are_kept() -> None:
+    document = run().execution_trace()
+    groups = json.dumps([{"pg_name": "0", "ranks": [0, 1]}])
+    node = {**document["nodes"][0], "id": 50, "name": "## process_group:init ##",
+            "inputs": {"values": [groups], "shapes": [], "types": [], "strides": []}}  # fmt: skip
+    document["nodes"].append(node)
+    assert json.loads(read(document).process_groups)[0]["ranks"] == [0, 1]
+
+
+@pytest.mark.parametrize("schema", ["2.0.0", "", "1.0"])
+def test_an_unknown_schema_is_told_with_the_known_ones(schema: str) -> None:
+    document = {**run().execution_trace(), "schema": schema}
+    with pytest.raises(TraceFormatError, match=r"known are 1\.0\.1"):
+        read(document)
+
+
+def test_gzip_reads_alike(tmp_path: Path) -> None:
+    path = tmp_path / "et.json"
+    path.write_bytes(gzip.compress(json.dumps(run().execution_trace()).encode()))
+    assert read_execution_trace(path).name == run().et().name
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_trace_cut_in_the_middle_says_how_it_came(share: float) -> None:
+    data = json.dumps(run().execution_trace()).encode()
+    with pytest.raises(TraceFormatError, match="cut after"):
+        read_execution_trace(HERE, data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"nodes": 3}, "is not an execution trace"),
+        ({"nodes": [{"name": "no id"}]}, "is not an execution trace"),
+        ({"nodes": [{"id": "x"}]}, "is not an execution trace"),
+        ({"pid": []}, "is not an execution trace"),
+    ],
+)
+def test_json_of_another_shape_is_told(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(TraceFormatError, match=told):
+        read({**run().execution_trace(), **change})

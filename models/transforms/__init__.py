@@ -1,0 +1,1 @@
+"""What-ifs: pure functions from a scenario to a scenario, one a file, composed in order."""

@@ -1,0 +1,139 @@
+"""The transforms by name; each is checked when it is registered.
+
+A transform is asked for as `name` or `name:key=value,key=value`. Its parameters are declared with
+their units, so that a wrong one is told before anything runs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..units import Dimension, UnitError, parse
+from .scenario import Scenario
+
+Value = float | str
+Apply = Callable[[Scenario, Mapping[str, Value]], Scenario]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a transform.
+
+    Attributes:
+        dimension: of a quantity with a unit ("25 MB"); None with `is_text` False: a plain number.
+        default: None where it must be given.
+    """
+
+    name: str
+    about: str
+    default: Value | None = None
+    dimension: Dimension | None = None
+    is_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """A what-if.
+
+    Attributes:
+        edit: exactly what is changed in the graph, one sentence.
+        assumes: what is taken for granted.
+        needs: what the recording must hold, "" for nothing.
+    """
+
+    name: str
+    about: str
+    edit: str
+    assumes: str
+    needs: str
+    parameters: tuple[Parameter, ...]
+    apply: Apply
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A transform with the values it was asked for."""
+
+    transform: Transform
+    values: Mapping[str, Value]
+    text: str
+
+    def __call__(self, scenario: Scenario) -> Scenario:
+        """Apply it."""
+        return self.transform.apply(scenario, self.values)
+
+
+_TRANSFORMS: dict[str, Transform] = {}
+
+
+def register(transform: Transform) -> Transform:
+    """Add a transform to the table.
+
+    Raises:
+        ValueError: its name is taken, or a text it owes its readers is missing.
+    """
+    if transform.name in _TRANSFORMS:
+        raise ValueError(f"transform {transform.name} is registered twice")
+    if not (transform.about and transform.edit and transform.assumes):
+        raise ValueError(f"transform {transform.name} does not say what it does")
+    _TRANSFORMS[transform.name] = transform
+    return transform
+
+
+def transforms() -> Mapping[str, Transform]:
+    """Give all transforms by name."""
+    return _TRANSFORMS
+
+
+def parse_asked(text: str) -> Asked:
+    """Read `name:key=value,...` as the command line takes it.
+
+    Raises:
+        UsageError: an unknown transform or parameter, a missing one, or a wrong unit.
+    """
+    name, _, rest = text.partition(":")
+    if name not in _TRANSFORMS:
+        raise UsageError(
+            f"no transform {name!r}", remedy=f"one of {', '.join(sorted(_TRANSFORMS))}"
+        )
+    transform = _TRANSFORMS[name]
+    given = _given(transform, [part for part in rest.split(",") if part], text)
+    values: dict[str, Value] = {}
+    for parameter in transform.parameters:
+        if parameter.name in given:
+            values[parameter.name] = _value(parameter, given[parameter.name], text)
+        elif parameter.default is not None:
+            values[parameter.name] = parameter.default
+        else:
+            raise UsageError(
+                f"--apply {text!r}: {parameter.name} is missing", remedy=parameter.about
+            )
+    return Asked(transform, values, text)
+
+
+def _given(transform: Transform, parts: Sequence[str], text: str) -> dict[str, str]:
+    known = {parameter.name for parameter in transform.parameters}
+    given = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals and len(known) == 1:  # `host:2` for `host:speed=2`
+            key, value = next(iter(known)), part
+        if key not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise UsageError(
+                f"--apply {text!r}: unknown parameter {key!r}", remedy=f"known: {listed}"
+            )
+        given[key] = value
+    return given
+
+
+def _value(parameter: Parameter, text: str, asked: str) -> Value:
+    if parameter.is_text:
+        return text
+    try:
+        if parameter.dimension is not None:
+            return parse(text, parameter.dimension)
+        return float(text)
+    except (UnitError, ValueError) as error:
+        told = str(error) if isinstance(error, UnitError) else f"{text!r} is no number"
+        raise UsageError(f"--apply {asked!r}: {parameter.name}: {told}") from None

@@ -58,7 +58,8 @@ def varint_lengths(values: Int64s) -> Int64s:
 
 
 def _lengths(mask: Mask) -> Int64s:
-    return np.asarray(mask.sum(axis=1, dtype=np.int64))
+    counts: Int64s = mask.sum(axis=1, dtype=np.int32).astype(np.int64)  # int32 sums at twice int64
+    return counts
 
 
 def _varint_cells(values: Int64s) -> tuple[Bytes, Mask]:

@@ -94,12 +94,10 @@ def test_nodes_have_what_astra_sim_requires_of_them(tmp_path: Path) -> None:
         if node.name == "coll":
             assert (told["comm_type"], told["comm_size"], told["pg_name"]) == (0, 4096, "0")
         else:
-            assert int(told["num_ops"]) > 0
-            assert int(told["tensor_size"]) > 0
-    assert "4 x compute nodes" not in " ".join(report.approximations)
-    assert any(
-        text.startswith("2 x compute nodes have no known work") for text in report.approximations
-    )
+            assert told["num_ops"]
+            assert told["tensor_size"]
+    no_work = "2 x compute nodes have no known work"  # k1 of either rank
+    assert any(text.startswith(no_work) for text in report.approximations)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_with_an_added_node_the_file_is_read_as_any_other_tools(tmp_path: Path) 
     assert any("not written by etsim" in note for note in graph.meta.notes)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_flipped_byte_is_noted_or_refused(data: st.DataObject) -> None:
     graph = a_run()
@@ -122,7 +122,7 @@ def test_a_flipped_byte_is_noted_or_refused(data: st.DataObject) -> None:
             assert read.meta.notes or same_graph(read, graph)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(execution_graphs())
 def test_serialised_anew_by_protobuf_a_file_means_the_same(graph: ExecutionGraph) -> None:
     with TemporaryDirectory() as folder:

@@ -78,7 +78,7 @@ def a_run() -> ExecutionGraph:
     return builder.build()
 
 
-@settings(max_examples=50)
+@settings(max_examples=40, deadline=None)
 @given(execution_graphs())
 def test_what_is_written_is_read_back_to_the_last_nanosecond(graph: ExecutionGraph) -> None:
     with TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def test_what_is_written_is_read_back_to_the_last_nanosecond(graph: ExecutionGra
         assert same_graph(read_graph(path), graph)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30, deadline=None)
 @given(execution_graphs())
 def test_any_file_keeps_chakras_rules(graph: ExecutionGraph) -> None:
     metadata, nodes = on_wire(graph)

@@ -18,14 +18,15 @@ from ..models.specs import load
 from ..models.units import Dimension, UnitError, parse
 
 F = TypeVar("F", bound=Callable[..., None])
+DEFAULT_MACHINE = "h100-sxm"
 DEFAULT_NETWORK = 50e9  # bytes/s a device: one 400 Gbit/s card each, as H100 servers have
 NETWORK_EFFICIENCY = 0.8  # share that a large transfer reaches
 
 _OPTIONS = (
     click.option("--model", required=True, metavar="CARD|CONFIG",
                  help="A card by name, a card YAML or a Hugging Face config.json."),
-    click.option("--hw", default="h100-sxm", show_default=True, metavar="NAME|FILE",
-                 help="The machine; see `etsim hw list`."),
+    click.option("--hw", metavar="NAME|FILE",
+                 help="The machine; see `etsim hw list`. Default: h100-sxm."),
     click.option("--prefill-hw", metavar="NAME|FILE", help="For prefill apart, if another."),
     click.option("--decode-hw", metavar="NAME|FILE", help="For decode apart, if another."),
     click.option("--dtype", type=click.Choice(sorted(PRECISIONS)),
@@ -46,7 +47,7 @@ class SharedOptions(TypedDict):
     """The shared options as click hands them over."""
 
     model: str
-    hw: str
+    hw: str | None
     prefill_hw: str | None
     decode_hw: str | None
     dtype: str | None
@@ -66,7 +67,7 @@ def serving_options(function: F) -> F:
 def read_setup(told: SharedOptions, prompt_tokens: float) -> Setup:
     """Read what the shared options name."""
     card = load_card(told["model"])
-    hardware = load(told["hw"])
+    hardware = load(told["hw"] or told["prefill_hw"] or told["decode_hw"] or DEFAULT_MACHINE)
     prefill = load(told["prefill_hw"]) if told["prefill_hw"] else hardware
     decode = load(told["decode_hw"]) if told["decode_hw"] else hardware
     notes: list[str] = []

@@ -108,7 +108,8 @@ class EngineCost:
 
     def step_ns(self, work: StepWork) -> float:
         """Give the parts' sum."""
-        return sum(map(mul, self._multipliers, self._parts.times(work)))
+        time: float = sum(map(mul, self._multipliers, self._parts.times(work)))
+        return time
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,9 @@ def predict(
         RankError: two graphs of one rank.
     """
     recorded = merge_ranks(graphs)
-    offloaded = needs_offload(recorded, target)
-    graph = _offloaded(graphs, target) if offloaded else recorded
-    priced = _priced(graph, source, target)
+    graph = prepared(graphs, recorded, target)
+    offloaded = graph is not recorded
+    priced = price_all(graph, source, target)
     duration, lag = apply_scales(graph, priced.duration_ns, priced.lag_ns, scales)
     priced = replace(priced, duration_ns=duration, lag_ns=lag)
     timeline = replay(graph, duration, lag)
@@ -81,11 +81,18 @@ def predict(
         target=target,
         priced=priced,
         timeline=timeline,
-        interval_ns=_interval(graph, priced, timeline),
+        interval_ns=interval(graph, priced, timeline),
         offloaded=offloaded,
         warnings=(*_warnings(graphs, offloaded), *priced.warnings),
         properties_of_ranks=tuple(graph.meta.properties for graph in graphs),
     )
+
+
+def prepared(
+    graphs: Sequence[ExecutionGraph], recorded: ExecutionGraph, target: Hardware
+) -> ExecutionGraph:
+    """Give the graph to replay on a target: as recorded, or with its operators on a device."""
+    return _offloaded(graphs, target) if needs_offload(recorded, target) else recorded
 
 
 def _offloaded(graphs: Sequence[ExecutionGraph], target: Hardware) -> ExecutionGraph:
@@ -96,7 +103,7 @@ def _offloaded(graphs: Sequence[ExecutionGraph], target: Hardware) -> ExecutionG
     return replace(graph, nodes=replace(graph.nodes, duration_ns=duration))
 
 
-def _priced(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Priced:
+def price_all(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Priced:
     """Price all rows; rows that already carry the target's own default keep it."""
     priced = price(graph, source, target)
     given = graph.nodes.provenance == Provenance.DEFAULT
@@ -132,7 +139,7 @@ def total_ns(timeline: Timeline, rank: int | None = None) -> int:
     return end - begin
 
 
-def _interval(graph: ExecutionGraph, priced: Priced, timeline: Timeline) -> tuple[int, int]:
+def interval(graph: ExecutionGraph, priced: Priced, timeline: Timeline) -> tuple[int, int]:
     """Push each class of costs up and down by its spread, all its rows together, and replay.
 
     Classes are independent of each other, so their effects add as squares:

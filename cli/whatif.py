@@ -1,0 +1,123 @@
+"""`etsim whatif`: stack changes on a recorded run and see what each brings."""
+
+from pathlib import Path
+
+import click
+
+from ..converters.chakra import write_graph
+from ..models.errors import UsageError
+from ..models.transforms.catalogue import parse_asked, transforms
+from ..simulator.whatif import WhatIf, whatif
+from .inputs import load_graphs
+from .machines import SOURCE, source_hardware, target_hardware
+from .output import json_option, ms, note, percent, print_json, print_table, say, warn
+
+HEADER = ("stage", "predicted ms", "change", "90 % between", "of the run")
+
+
+@click.command(short_help="Stack changes on a run and see what each brings.")
+@click.option("--et", "et", multiple=True, metavar="FILE", help="As for `etsim predict`.")
+@click.option("--hw", default=SOURCE, metavar="NAME|FILE", help="The target; `source` if left out.")
+@click.option("--source-hw", metavar="NAME|FILE", help="What the run was recorded on.")
+@click.option(
+    "--apply",
+    "apply",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    help="A change, applied in the order given; see --list.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the changed graph as .et."
+)
+@click.option("--list", "listed", is_flag=True, help="List all changes and leave.")
+@json_option
+def command(
+    et: tuple[str, ...],
+    hw: str,
+    source_hw: str | None,
+    apply: tuple[str, ...],
+    output: Path | None,
+    listed: bool,
+    as_json: bool,
+) -> None:
+    """Stack changes on a recorded run; the answer is a waterfall, one line a change."""
+    if listed:
+        _print_list(as_json=as_json)
+        return
+    if not et:
+        raise UsageError("no run given", remedy="--et FILE, or --list for the changes there are")
+    asked = [parse_asked(text) for text in apply]
+    graphs = load_graphs(et)
+    source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
+    answer = whatif(graphs, source, target, asked)
+    if output is not None:
+        write_graph(answer.scenario.graph, output)
+    if as_json:
+        print_json(_published(answer))
+    else:
+        _print(answer)
+
+
+def _published(answer: WhatIf) -> dict[str, object]:
+    return {
+        "measured_ns": answer.measured_ns,
+        "predicted_ns": answer.stages[-1].predicted_ns,
+        "source": answer.source,
+        "target": answer.target,
+        "stages": answer.stages,
+        "warnings": answer.warnings,
+    }
+
+
+def _print(answer: WhatIf) -> None:
+    first, last = answer.stages[0], answer.stages[-1]
+    change = last.predicted_ns / first.predicted_ns - 1 if first.predicted_ns else 0.0
+    low, high = last.interval_ns
+    say(
+        f"{ms(last.predicted_ns)} ms on {answer.target} with all changes, {100 * change:+.1f} % "
+        f"against the run without them ({ms(first.predicted_ns)} ms; measured "
+        f"{ms(answer.measured_ns)} ms on {answer.source}). 90 % of the doubt lies between "
+        f"{ms(low)} and {ms(high)} ms."
+    )
+    rows = [
+        (
+            stage.name,
+            ms(stage.predicted_ns),
+            f"{stage.change_ns / 1e6:+.3f}" if stage.change_ns else "",
+            f"{ms(stage.interval_ns[0])} - {ms(stage.interval_ns[1])}",
+            percent(stage.predicted_ns / max(1, first.predicted_ns)),
+        )
+        for stage in answer.stages
+    ]
+    print_table(HEADER, rows, title="Waterfall")
+    for stage in answer.stages[1:]:
+        say(f"\n{stage.name}: {stage.about} Assumes that {stage.assumes}.")
+    for text in answer.warnings:
+        warn(text)
+    for text in answer.scenario.graph.meta.notes:
+        note(text)
+
+
+def _print_list(*, as_json: bool) -> None:
+    table = transforms()
+    if as_json:
+        print_json([_told(t) for t in table.values()])
+        return
+    say(f"{len(table)} changes, for --apply NAME:KEY=VALUE,...")
+    for name in sorted(table):
+        transform = table[name]
+        keys = ", ".join(
+            f"{p.name}={p.default if p.default is not None else '...'}"
+            for p in transform.parameters
+        )
+        say(f"\n{name}{':' + keys if keys else ''}\n  {transform.about}")
+        say(f"  Edit: {transform.edit}")
+        say(f"  Assumes that {transform.assumes}.")
+        if transform.needs:
+            say(f"  Needs {transform.needs}.")
+
+
+def _told(transform: object) -> dict[str, object]:
+    """A transform without its function, which is no JSON."""
+    published = ("name", "about", "edit", "assumes", "needs", "parameters")
+    return {key: getattr(transform, key) for key in published}

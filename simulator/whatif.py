@@ -1,0 +1,102 @@
+"""What-ifs: apply transforms one after the other, and replay after each: a waterfall."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..models.graph import ExecutionGraph
+from ..models.hardware import Hardware
+from ..models.merge import merge_ranks
+from ..models.timeline import measured
+from ..models.transforms.catalogue import Asked
+from ..models.transforms.edit import sound
+from ..models.transforms.scenario import Scenario
+from .predict import interval, prepared, price_all, total_ns
+from .replay import replay
+
+FIRST_LINE = "recorded run"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The answer after one transform.
+
+    Attributes:
+        name: the transform as asked for; the first stage is the run itself on the target.
+        predicted_ns: of the whole run.
+        change_ns: against the stage before.
+    """
+
+    name: str
+    predicted_ns: int
+    interval_ns: tuple[int, int]
+    change_ns: int
+    rows: int
+    about: str
+    assumes: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WhatIf:
+    """The waterfall, and the scenario at its end."""
+
+    measured_ns: int
+    source: str
+    target: str
+    stages: tuple[Stage, ...]
+    scenario: Scenario
+    warnings: tuple[str, ...]
+
+
+def whatif(
+    graphs: Sequence[ExecutionGraph],
+    source: Hardware | None,
+    target: Hardware,
+    asked: Sequence[Asked],
+) -> WhatIf:
+    """Apply transforms in the order given.
+
+    Raises:
+        UsageError: a transform was asked for something impossible.
+        NeedsRecordingError: a transform lacks what it needs from the recording.
+    """
+    recorded = merge_ranks(graphs)
+    scenario = Scenario(prepared(graphs, recorded, target), source, target)
+    stages = [_stage(scenario, FIRST_LINE, 0, "as recorded, on the target", "")]
+    warnings: dict[str, None] = {}
+    for step in asked:
+        scenario = step(scenario)
+        sound(scenario.graph, step.text)
+        stage = _stage(
+            scenario,
+            step.text,
+            stages[-1].predicted_ns,
+            step.transform.about,
+            step.transform.assumes,
+        )
+        stages.append(stage)
+    for text in price_all(scenario.graph, source, scenario.target).warnings:
+        warnings[text] = None
+    return WhatIf(
+        measured_ns=total_ns(measured(recorded)) if recorded.meta.has_times else 0,
+        source=source.name if source else recorded.meta.source_device or "the recording CPU",
+        target=scenario.target.name,
+        stages=tuple(stages),
+        scenario=scenario,
+        warnings=tuple(warnings),
+    )
+
+
+def _stage(scenario: Scenario, name: str, before_ns: int, about: str, assumes: str) -> Stage:
+    graph = scenario.graph
+    priced = price_all(graph, scenario.source, scenario.target)
+    timeline = replay(graph, priced.duration_ns, priced.lag_ns)
+    total = total_ns(timeline)
+    return Stage(
+        name=name,
+        predicted_ns=total,
+        interval_ns=interval(graph, priced, timeline),
+        change_ns=total - before_ns if before_ns else 0,
+        rows=len(graph),
+        about=about,
+        assumes=assumes,
+    )

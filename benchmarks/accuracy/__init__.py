@@ -1,0 +1,1 @@
+"""How accurate the cost models are: fits, folds and the ledger (docs/accuracy.md)."""

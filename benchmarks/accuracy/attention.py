@@ -60,9 +60,7 @@ def case(name: str, gpu: str) -> Case:
     return Case(gpu, figures_for(machine(gpu), "bf16"), calls, names, us * 1e3)
 
 
-def _fitted(
-    name: str, family: str, times: Callable[[Case], Float64s]
-) -> float:
+def _fitted(name: str, family: str, times: Callable[[Case], Float64s]) -> float:
     """Give the loss over every family but one, each with the same weight."""
     kept = [_few(name, gpu) for gpu in DEVICES if FAMILY[gpu] != family]
     families = [FAMILY[each.gpu] for each in kept]

@@ -21,7 +21,9 @@ def _features(c: Case) -> Float64s:
 @cache
 def errors(kernels: int) -> dict[str, float]:
     """Give each target's median error, per cent, over the rows not among the measured ones."""
-    return {gpu: float(np.mean([_trial(gpu, kernels, t) for t in range(TRIALS)])) for gpu in DEVICES}
+    return {
+        gpu: float(np.mean([_trial(gpu, kernels, t) for t in range(TRIALS)])) for gpu in DEVICES
+    }
 
 
 def _trial(gpu: str, kernels: int, trial: int) -> float:
@@ -35,8 +37,6 @@ def _trial(gpu: str, kernels: int, trial: int) -> float:
         lambda c: capped_loss(modelled(known, c), known.measured_ns),
         iterations=200,
     )
-    field = residual_field(
-        _features(known), np.log(known.measured_ns / modelled(known, constants))
-    )
+    field = residual_field(_features(known), np.log(known.measured_ns / modelled(known, constants)))
     predicted = modelled(asked, constants) * np.exp(field.at(_features(asked)))
     return float(np.median(ape(predicted, asked.measured_ns)))

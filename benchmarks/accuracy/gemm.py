@@ -40,12 +40,11 @@ class Case:
     def rows(self, rows: NDArray[np.int64]) -> "Case":
         """Give the same case with only these rows."""
         p = self.products
-        picked = [getattr(p, name)[rows] for name in _COLUMNS]
-        products = Products(*picked, weight_copies=p.weight_copies)
+        products = Products(
+            p.batch[rows], p.m[rows], p.n[rows], p.k[rows], p.left_bytes[rows],
+            p.right_bytes[rows], p.out_bytes[rows], p.weight[rows], p.weight_copies,
+        )  # fmt: skip
         return Case(self.gpu, self.figures, products, self.measured_ns[rows])
-
-
-_COLUMNS = ("batch", "m", "n", "k", "left_bytes", "right_bytes", "out_bytes", "weight")
 
 
 def products(

@@ -50,7 +50,7 @@ def product_case(op: str, gpu: str) -> Case | None:
         return None
     batch, m, n, k, us = columns(rows, "B", "M", "K", "N", "us")  # the table's N is the reduction
     if op == "linear":
-        m, batch = batch, np.ones_like(batch)
+        m, batch = batch * m, np.ones_like(batch)
     figures = figures_for(machine(gpu), "fp32")
     return Case(gpu, figures, products(batch, m, n, k, item=4, copies=1), us * 1e3)
 
@@ -171,4 +171,3 @@ def product_errors(op: str) -> dict[str, float]:
             predicted = modelled(case, products_without(FAMILY[gpu]))
             found[gpu] = float(np.median(ape(predicted, case.measured_ns)))
     return found
-

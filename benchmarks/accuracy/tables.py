@@ -55,7 +55,9 @@ def machine(gpu: str, shared: Path = SHARED) -> Hardware:
     with path.open(encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if row["gpu"] == gpu)
     value = {key: float(text) for key, text in row.items() if key not in {"gpu", "arch"} and text}
-    matrix = {name: value[f"{name}_tflops"] for name in ("bf16", "fp8") if f"{name}_tflops" in value}
+    matrix = {
+        name: value[f"{name}_tflops"] for name in ("bf16", "fp8") if f"{name}_tflops" in value
+    }
     amd = row["arch"].startswith("cdna")
     if amd:
         matrix["fp32"] = value["fp32_tflops"]

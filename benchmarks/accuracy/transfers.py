@@ -64,9 +64,7 @@ def chosen_exponent(others: list[Judged]) -> float:
     return CHOICES[int(np.argmin(losses))]
 
 
-def pair_errors(
-    devices: Sequence[str], judged: Callable[[str, str], Judged]
-) -> list[PairError]:
+def pair_errors(devices: Sequence[str], judged: Callable[[str, str], Judged]) -> list[PairError]:
     """Judge every ordered pair; `judged(gpu, family)` models with constants without that family."""
     errors = []
     for target_gpu in devices:

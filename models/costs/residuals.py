@@ -34,7 +34,8 @@ class ResidualField:
 def residual_field(features: Float64s, residuals: Float64s) -> ResidualField:
     """Learn the residuals of some shapes; `features` are log₂ dimensions."""
     kernel = _kernel(features, features) + NOISE**2 * np.eye(len(features))
-    return ResidualField(features, np.linalg.solve(kernel, residuals))
+    weights: Float64s = np.linalg.solve(kernel, residuals)
+    return ResidualField(features, weights)
 
 
 def _kernel(left: Float64s, right: Float64s) -> Float64s:

@@ -9,6 +9,8 @@ import numpy as np
 from .graph import NONE, Category, EdgeKind, ExecutionGraph, Int64s
 
 _Key = tuple[str, str, int, int]
+# Ranks give and take different amounts here: the size tells nothing.
+UNEVEN = frozenset(("all_to_all", "gather", "scatter"))
 ISSUING_EDGES = (EdgeKind.HANDOVER, EdgeKind.LAUNCH)
 
 
@@ -29,7 +31,7 @@ class Matching:
 
 
 def match_collectives(graphs: Sequence[ExecutionGraph]) -> Matching:
-    """Match by group and sequence where recorded, else by kind, size and order of issue.
+    """Match by group and sequence where recorded, else by group, kind, size and order of issue.
 
     A send meets the recv of its peer (point to point, matched by order between the two).
     """
@@ -62,7 +64,8 @@ def _keyed(graph: ExecutionGraph) -> list[tuple[_Key, int]]:
         if index == NONE:
             continue
         what = graph.collectives[index]
-        kind, group, size = what.kind, what.group, what.message_bytes
+        kind, size = what.kind, 0 if what.kind in UNEVEN else what.message_bytes
+        group = f"{what.group}{what.ranks}"  # groups side by side may share their name
         if kind in ("send", "recv"):
             mine, peer = graph.meta.rank, what.peer
             pair = (mine, peer) if kind == "send" else (peer, mine)

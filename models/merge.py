@@ -77,7 +77,7 @@ def _meet(
     for instance in matching.instances:
         members = [int(first_row[place]) + row for place, row in instance.members]
         last = max(int(start[row]) for row in members)
-        waiting = [row for row in members if int(start[row] + duration[row]) > last]
+        waiting = [row for row in members if int(start[row] + duration[row]) >= last]
         for row in waiting:
             duration[row] = int(start[row] + duration[row]) - last
         members_of.append(members)

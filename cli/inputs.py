@@ -1,12 +1,15 @@
 """Load what `--et` names: .et files, Kineto traces, folders and patterns, one rank or many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..converters.ascend.convert import convert_ascend_path
+from ..converters.ascend.folders import find_runs
 from ..converters.chakra import is_chakra, read_graph
 from ..converters.convert import convert, convert_kineto, find_sources, is_kineto
 from ..converters.execution_trace import read_execution_trace
 from ..converters.files import FileKind, read_bytes, sniff
+from ..converters.nsys.convert import convert_nsys
 from ..converters.ranks import expand
 from ..models.errors import NeedsRecordingError, RankError, TraceFormatError
 from ..models.graph import ExecutionGraph
@@ -19,7 +22,8 @@ def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
     """Give the graph of every rank named, in order of ranks.
 
     Args:
-        specs: paths, folders or patterns of `.et` files or Kineto traces.
+        specs: paths, folders or patterns of `.et` files, Kineto traces, Nsight Systems exports
+            and Ascend profiler folders.
 
     Raises:
         InputError: missing, damaged or of another kind.
@@ -27,8 +31,7 @@ def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
     """
     found: dict[int, Path] = {}
     graphs = []
-    for path in expand(specs, "--et"):
-        graph = _load(path)
+    for path, graph in _loaded(specs):
         rank = graph.meta.rank
         if rank in found:
             raise RankError(
@@ -59,12 +62,34 @@ def need_times(graph: ExecutionGraph, what: str) -> None:
         )
 
 
-def _load(path: Path) -> ExecutionGraph:
+def _loaded(specs: Sequence[str]) -> Iterator[tuple[Path, ExecutionGraph]]:
+    """Load what the specs name; some files hold many ranks."""
+    for path in _paths(specs):
+        yield from ((path, graph) for graph in _load(path))
+
+
+def _paths(specs: Sequence[str]) -> list[Path]:
+    """Expand specs; a folder of Ascend's profiler stands for its trace."""
+    found: dict[Path, None] = {}
+    for spec in specs:
+        runs = find_runs(Path(spec)) if Path(spec).is_dir() else []
+        named = [run.trace_view for run in runs] or expand([spec], "--et")
+        for path in named:
+            inside = [run.trace_view for run in find_runs(path)] if path.is_dir() else [path]
+            found.update(dict.fromkeys(inside or [path]))
+    return list(found)
+
+
+def _load(path: Path) -> list[ExecutionGraph]:
     data = read_bytes(path)
     if is_chakra(data[:65536]):
-        return read_graph(path)
+        return [read_graph(path)]
     if is_kineto(data):
-        return convert_kineto(path, data).graph
+        return [convert_kineto(path, data).graph]
+    if sniff(data) is FileKind.ASCEND:
+        return convert_ascend_path(path)
+    if sniff(data) is FileKind.NSYS:
+        return convert_nsys(path)
     if sniff(data) is FileKind.EXECUTION_TRACE:
         read_execution_trace(path, data)
         raise TraceFormatError(
@@ -72,4 +97,4 @@ def _load(path: Path) -> ExecutionGraph:
             where=path,
             remedy="join it with its Kineto trace first: etsim convert --et ... --trace ...",
         )
-    return read_graph(path)  # tells what is wrong with it
+    return [read_graph(path)]  # tells what is wrong with it

@@ -1,19 +1,37 @@
-"""What runtime calls and kernels are, by their names: CUDA's and HIP's."""
+"""What runtime calls and kernels are, by their names: CUDA's, HIP's and Ascend's ACL's."""
 
 import re
 
 DEVICE_SYNC = frozenset(
-    ("cudaDeviceSynchronize", "hipDeviceSynchronize", "cuCtxSynchronize", "cudaThreadSynchronize")
+    (
+        "cudaDeviceSynchronize", "hipDeviceSynchronize", "cuCtxSynchronize",
+        "cudaThreadSynchronize", "aclrtSynchronizeDevice", "aclrtSynchronizeDeviceWithTimeout",
+    )
+)  # fmt: skip
+STREAM_SYNC = frozenset(
+    (
+        "cudaStreamSynchronize", "hipStreamSynchronize", "cuStreamSynchronize",
+        "aclrtSynchronizeStream", "aclrtSynchronizeStreamWithTimeout",
+    )
+)  # fmt: skip
+EVENT_SYNC = frozenset(
+    (
+        "cudaEventSynchronize", "hipEventSynchronize", "cuEventSynchronize",
+        "aclrtSynchronizeEvent", "aclrtSynchronizeEventWithTimeout",
+    )
+)  # fmt: skip
+STREAM_WAIT = frozenset(
+    ("cudaStreamWaitEvent", "hipStreamWaitEvent", "cuStreamWaitEvent", "aclrtStreamWaitEvent")
 )
-STREAM_SYNC = frozenset(("cudaStreamSynchronize", "hipStreamSynchronize", "cuStreamSynchronize"))
-EVENT_SYNC = frozenset(("cudaEventSynchronize", "hipEventSynchronize", "cuEventSynchronize"))
-STREAM_WAIT = frozenset(("cudaStreamWaitEvent", "hipStreamWaitEvent", "cuStreamWaitEvent"))
 EVENT_RECORD = frozenset(
-    ("cudaEventRecord", "cudaEventRecordWithFlags", "hipEventRecord", "cuEventRecord")
-)
+    (
+        "cudaEventRecord", "cudaEventRecordWithFlags", "hipEventRecord", "cuEventRecord",
+        "aclrtRecordEvent",
+    )
+)  # fmt: skip
 GRAPH_LAUNCH = frozenset(("cudaGraphLaunch", "hipGraphLaunch", "cuGraphLaunch"))
 
-_COPY = re.compile(r"(cuda|hip|cu)Memcpy")
+_COPY = re.compile(r"(cuda|hip|cu|aclrt)Memcpy")
 _COMMUNICATION = re.compile(
     r"nccl|rccl|hccl|hcom|msccl|oneccl|deep_?ep|nvshmem|multimem_(?:all|reduce)"
     r"|cross_device_reduce|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|sendrecv",

@@ -1,0 +1,1 @@
+"""Ascend's torch_npu profiler: its output folders become execution graphs."""

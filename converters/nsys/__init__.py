@@ -1,0 +1,1 @@
+"""Nsight Systems' sqlite exports: each recorded process becomes an execution graph."""

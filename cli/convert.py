@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from ..converters.chakra import write_graph
+from ..converters.chakra.astra import write_astra
 from ..converters.convert import Converted, RankReport, Sources, convert, find_sources
 from ..models.errors import UsageError
-from .output import json_option, note, percent, print_json, say
+from .output import json_option, ms, note, percent, print_json, say
 
 
 @click.command(short_help="Join an execution trace and a profile into a .et file.")
@@ -25,12 +26,19 @@ from .output import json_option, note, percent, print_json, say
     type=click.Path(path_type=Path),
     help="The .et to write; of many ranks run.et becomes run.<rank>.et.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(("etsim", "astra")),
+    default="etsim",
+    help="`astra` writes what ASTRA-sim can run: device work only, -o run gives run.<rank>.et.",
+)
 @click.option("--allow-partial", is_flag=True, help="Convert although less than 80 % was joined.")
 @json_option
 def command(
     et: tuple[str, ...],
     trace: tuple[str, ...],
     output: Path,
+    profile: str,
     allow_partial: bool,
     as_json: bool,
 ) -> None:
@@ -38,6 +46,9 @@ def command(
     if not et and not trace:
         raise UsageError("nothing to convert", remedy="give --et, --trace or both")
     sources = find_sources(et, trace)
+    if profile == "astra":
+        _astra([convert(s, allow_partial=allow_partial) for s in sources], output, as_json=as_json)
+        return
     written = []
     for source in sources:
         converted = convert(source, allow_partial=allow_partial)
@@ -49,6 +60,22 @@ def command(
         return
     for path, converted in written:
         _print(path, source_of(sources, converted), converted)
+
+
+def _astra(converted: list[Converted], output: Path, *, as_json: bool) -> None:
+    """Write all ranks for ASTRA-sim, and say what it cannot run as recorded."""
+    report = write_astra([c.graph for c in converted], output.with_suffix(""))
+    if as_json:
+        print_json(report)
+        return
+    listed = ", ".join(str(path) for path in report.files)
+    say(f"{listed}: {report.nodes:,} nodes for ASTRA-sim.")
+    if report.group_file is not None:
+        say(f"  communication groups: {report.group_file}")
+    if report.idle_nodes:
+        say(f"  {report.idle_nodes:,} nodes stand for host time ({ms(report.idle_ns)} ms)")
+    for text in report.approximations:
+        note(text)
 
 
 def source_of(sources: list[Sources], converted: Converted) -> Sources:

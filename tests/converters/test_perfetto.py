@@ -114,6 +114,19 @@ def test_an_operator_reaches_over_what_it_calls(tmp_path: Path) -> None:
     assert "own_us" not in slices["launch"]["args"]
 
 
+def test_an_operator_that_calls_last_reaches_to_the_end_of_what_it_calls() -> None:
+    """linear 0-1 µs { addmm 1-3 µs { mm 3-4 µs } }"""
+    builder = GraphBuilder()
+    lane = builder.lane(LaneKind.HOST, 1, 1)
+    linear = builder.add("linear", lane, duration_ns=1000)
+    addmm = builder.add("addmm", lane, start_ns=1000, duration_ns=2000, parent=linear)
+    builder.add("mm", lane, start_ns=3000, duration_ns=1000, parent=addmm)
+    spans = find_spans(measured(builder.build()))
+    assert spans.start_ns.tolist() == [0, 1000, 3000]
+    assert spans.end_ns.tolist() == [4000, 4000, 4000]
+    assert spans.encloses.tolist() == [True, True, False]
+
+
 def test_a_launch_is_an_arrow_from_slice_to_slice(tmp_path: Path) -> None:
     events, _ = events_of(tmp_path / "t.json", Track("measured", measured(launch_graph())))
     start, finish = (event for event in events if event["ph"] in "sf")

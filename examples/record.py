@@ -14,11 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from etsim.converters.scrub import scrub
+
 HERE = Path(__file__).parent
 EXAMPLES = ("train_mlp", "train_ddp", "train_transformer")
-
-# What Kineto writes about the machine and this one run; nothing of it is about the work.
-MACHINE_KEYS = ("host_name", "traceName", "trace_id")
 
 
 def record_once(script: str, out: Path) -> int:
@@ -30,23 +29,13 @@ def record_once(script: str, out: Path) -> int:
     return max(walls_ns)
 
 
-def scrub(trace: dict[str, object]) -> dict[str, object]:
-    """Leave out what names the machine."""
-    return {
-        key: value
-        for key, value in trace.items()
-        if key not in MACHINE_KEYS and not key.startswith("PT_PROFILER_JOB_")
-    }
-
-
 def keep(path: Path, folder: Path) -> None:
     """Put a file into the folder: scrubbed and compressed, wall times as they are."""
     content = path.read_text(encoding="utf-8")
     if ".wall" in path.name:
         (folder / path.name).write_text(content, encoding="utf-8")
         return
-    small = json.dumps(scrub(json.loads(content)), separators=(",", ":"))
-    packed = gzip.compress(small.encode(), compresslevel=9, mtime=0)
+    packed = gzip.compress(scrub(content).encode(), compresslevel=9, mtime=0)
     (folder / f"{path.name}.gz").write_bytes(packed)
 
 

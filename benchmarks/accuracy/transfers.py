@@ -9,6 +9,7 @@ from etsim.models.costs.transfer import transferred
 
 from .tables import FAMILY, Float64s, ape
 
+LIMIT = np.inf
 CHOICES = tuple(np.arange(0, 1.01, 0.1).round(1).tolist())
 
 
@@ -47,7 +48,7 @@ def carried(source: Judged, target: Judged, exponent: float) -> tuple[Float64s, 
     here, there = common(source, target)
     predicted = transferred(
         source.measured_ns[here], source.modelled_ns[here], target.modelled_ns[there],
-        np.full(len(here), exponent),
+        np.full(len(here), exponent), LIMIT,
     )  # fmt: skip
     return predicted, target.measured_ns[there]
 

@@ -88,13 +88,26 @@ _OVERRIDES: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 
 
+@lru_cache(maxsize=8)
+def _for_vendor(vendor: str) -> ConstantSets:
+    """Give the default constants times what is known of a vendor."""
+    sets = default_constants()
+    text = files("etsim.models.costs").joinpath("vendor_priors.yaml").read_text(encoding="utf-8")
+    factors: Mapping[str, Mapping[str, float]] = yaml.safe_load(text).get(vendor, {})
+    values = {
+        name: {key: factor * getattr(getattr(sets, name), key) for key, factor in given.items()}
+        for name, given in factors.items()
+    }
+    return with_values(sets, values, "vendor_priors.yaml")
+
+
 def constants_for(hardware: Hardware) -> ConstantSets:
-    """Give the constants for a machine: defaults, then its spec's, then its calibration's.
+    """Give the constants for a machine: defaults, its vendor's, its spec's, its calibration's.
 
     Raises:
         SpecError: the calibration names constants that do not exist.
     """
-    sets = default_constants()
+    sets = _for_vendor(hardware.device.vendor.lower())
     values: dict[str, dict[str, float]] = {}
     for key, (names, constant) in _OVERRIDES.items():
         stated = hardware.device.efficiency.get(key)

@@ -14,10 +14,11 @@ from ..hardware import Device, DeviceKind, Hardware
 from .bound import Bound
 from .device_model import Estimate, estimate
 from .kernel_rules import KernelRules
+from .likeness import likeness
 from .named_kernels import rate_ratio, rescaled_ns
 from .row_prices import RowPrices
-from .spreads import absolute_spread, transfer_spread
-from .transfer import beta, likeness, transferred
+from .spreads import carried_spread, model_spread
+from .transfer import beta, residual_limit, transferred
 from .work import work_of
 from .work_values import Unit, Work, WorkClass
 
@@ -165,9 +166,7 @@ def _put_absolute(
         )
     prices.put(rows, at_target.time_ns[kind], Provenance.ROOFLINE, Bound.MEMORY)
     prices.provenance[rows[unknown]] = Provenance.DEFAULT
-    _describe(
-        known, at_target, chosen, prices, [absolute_spread(w.work_class) for w in known.works]
-    )
+    _describe(known, at_target, chosen, prices, [model_spread(w.work_class) for w in known.works])
 
 
 def _put_scaled(
@@ -186,8 +185,9 @@ def _put_scaled(
     at_source = estimate(source, known.works)
     exponent = np.array([beta(work.work_class, alike) for work in known.works])
     together, own = known.together_ns[chosen], known.measured_ns[chosen]
+    limit = np.array([residual_limit(work.work_class) for work in known.works])
     carried = transferred(
-        together, at_source.time_ns[kind], at_target.time_ns[kind], exponent[kind]
+        together, at_source.time_ns[kind], at_target.time_ns[kind], exponent[kind], limit[kind]
     )
     duration = own * carried / np.maximum(together, 1.0)
     unknown = known.by_name[kind]
@@ -197,7 +197,7 @@ def _put_scaled(
     origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
     prices.put(rows, duration, origin, Bound.MEMORY)
     spreads = [
-        transfer_spread(work.work_class, alike, by_name=bool(named))
+        carried_spread(work.work_class, alike, by_name=bool(named))
         for work, named in zip(known.works, known.by_name, strict=True)
     ]
     _describe(known, at_target, chosen, prices, spreads)

@@ -34,7 +34,7 @@ class ResidualField:
 def residual_field(features: Float64s, residuals: Float64s) -> ResidualField:
     """Learn the residuals of some shapes; `features` are log₂ dimensions."""
     kernel = _kernel(features, features) + NOISE**2 * np.eye(len(features))
-    weights: Float64s = np.linalg.solve(kernel, residuals)
+    weights = np.linalg.solve(kernel, residuals).astype(np.float64)
     return ResidualField(features, weights)
 
 

@@ -59,26 +59,28 @@ def _stack_columns(
     first: Int64s,
     maps: dict[str, list[Int64s]],
 ) -> Columns:
-    lane_base = np.concatenate(([0], np.cumsum([len(g.lanes) for g in graphs])))
-    step_base = np.concatenate(([0], np.cumsum([len(g.steps) for g in graphs])))
+    shifts = {
+        "lane": np.concatenate(([0], np.cumsum([len(g.lanes) for g in graphs]))),
+        "step": np.concatenate(([0], np.cumsum([len(g.steps) for g in graphs]))),
+        "start_ns": np.array([*offsets, 0]),
+        **dict.fromkeys(ROW_COLUMNS, first),
+    }
     stacked: dict[str, NDArray[Any]] = {}
     for field in fields(Columns):
-        parts = []
-        for place, graph in enumerate(graphs):
-            values = getattr(graph.nodes, field.name)
-            if field.name in TABLE_OF_COLUMN:
-                values = maps[TABLE_OF_COLUMN[field.name]][place][values]
-            elif field.name in ROW_COLUMNS:
-                values = np.where(values >= 0, values + first[place], NONE)
-            elif field.name == "lane":
-                values = values + lane_base[place]
-            elif field.name == "step":
-                values = np.where(values >= 0, values + step_base[place], NONE)
-            elif field.name == "start_ns":
-                values = values + offsets[place]
-            parts.append(values)
-        stacked[field.name] = np.concatenate(parts).astype(COLUMN_TYPES[field.name])
+        column = field.name
+        parts = [getattr(graph.nodes, column) for graph in graphs]
+        if column in TABLE_OF_COLUMN:
+            new_index = maps[TABLE_OF_COLUMN[column]]
+            parts = [new_index[place][values] for place, values in enumerate(parts)]
+        elif column in shifts:
+            parts = [_shifted(column, v, shifts[column][p]) for p, v in enumerate(parts)]
+        stacked[column] = np.concatenate(parts).astype(COLUMN_TYPES[column])
     return Columns(**stacked)
+
+
+def _shifted(column: str, values: NDArray[Any], shift: int) -> NDArray[Any]:
+    """Move indices or times; an index of -1 stays none."""
+    return values + shift if column == "start_ns" else np.where(values >= 0, values + shift, NONE)
 
 
 def _stack_edge_index(graphs: Sequence[ExecutionGraph]) -> Int64s:

@@ -38,16 +38,13 @@ class Handovers:
 def link_handovers(host: HostRows) -> Handovers:
     """Find which long gaps of host threads other threads explain."""
     threads = _threads(host)
-    source: list[int] = []
-    target: list[int] = []
-    if len(threads) > 1:
-        for mine in threads:
-            others = [thread for thread in threads if thread is not mine]
-            for row, begin, end in mine.gaps(host):
-                waker = _waker(others, begin, end)
-                if waker is not None:
-                    source.append(waker[0])
-                    target.append(row)
+    found = [
+        (waker[0], row)
+        for mine in threads
+        for row, begin, end in mine.gaps(host)
+        if (waker := _waker([t for t in threads if t is not mine], begin, end)) is not None
+    ]
+    source, target = [pair[0] for pair in found], [pair[1] for pair in found]
     return Handovers(
         edge_block(EdgeKind.HANDOVER, source, target, 0),
         np.array(target, dtype=np.int64),

@@ -40,45 +40,67 @@ def segment(host: EventTable, owns_time: list[bool]) -> Segments:
         host: events sorted by thread, start and descending duration.
         owns_time: by event; False for annotations.
     """
-    starts, ends = host.start_ns.tolist(), host.end_ns.tolist()
-    count = len(starts)
-    begin, end = list(starts), list(starts)
-    parents = [NONE] * count
-    cursor = list(starts)  # up to here an event's own time is given away
-    clamped = 0
-    stack: list[int] = []
-    threads = host.thread.tolist()
+    sweep = _Sweep(host.start_ns.tolist(), host.end_ns.tolist(), owns_time)
     thread = NONE
-
-    def close(event: int) -> None:
-        stop = ends[event]
-        if owns_time[event] and stop - cursor[event] > end[event] - begin[event]:
-            begin[event], end[event] = cursor[event], stop
-        if stack:
-            cursor[stack[-1]] = stop
-
-    for event in range(count):
-        start = starts[event]
-        while stack and (threads[event] != thread or ends[stack[-1]] <= start):
-            close(stack.pop())
-        thread = threads[event]
-        if stack:
-            parent = stack[-1]
-            parents[event] = parent
-            if owns_time[parent] and start - cursor[parent] > end[parent] - begin[parent]:
-                begin[parent], end[parent] = cursor[parent], start
-            if ends[event] > ends[parent]:
-                clamped += ends[event] - ends[parent] > CLAMP_TOLERANCE_NS
-                ends[event] = ends[parent]
-        stack.append(event)
-    while stack:
-        close(stack.pop())
+    for event, here in enumerate(host.thread.tolist()):
+        if here != thread:
+            sweep.close_all()
+            thread = here
+        sweep.open(event)
+    sweep.close_all()
     return Segments(
-        np.array(begin, dtype=np.int64),
-        np.array(end, dtype=np.int64),
-        np.array(parents, dtype=np.int32),
-        clamped,
+        np.array(sweep.piece_begin, dtype=np.int64),
+        np.array(sweep.piece_end, dtype=np.int64),
+        np.array(sweep.parents, dtype=np.int32),
+        sweep.clamped,
     )
+
+
+class _Sweep:
+    """Walks the events of one thread after the other, keeping the stack of open ones.
+
+    `piece_begin` and `piece_end` are the largest piece of own time so far, `given` how far an
+    event's own time is given away to its children.
+    """
+
+    def __init__(self, starts: list[int], ends: list[int], owns_time: list[bool]) -> None:
+        self.starts, self.ends, self.owns_time = starts, ends, owns_time
+        self.piece_begin, self.piece_end, self.given = list(starts), list(starts), list(starts)
+        self.parents = [NONE] * len(starts)
+        self.clamped = 0
+        self.stack: list[int] = []
+
+    def open(self, event: int) -> None:
+        """An event starts: whatever ended before closes, and it takes time from its parent."""
+        start = self.starts[event]
+        while self.stack and self.ends[self.stack[-1]] <= start:
+            self._close()
+        if self.stack:
+            parent = self.parents[event] = self.stack[-1]
+            self._own_piece(parent, start)
+            overhang = self.ends[event] - self.ends[parent]
+            if overhang > 0:
+                self.clamped += overhang > CLAMP_TOLERANCE_NS
+                self.ends[event] = self.ends[parent]
+        self.stack.append(event)
+
+    def close_all(self) -> None:
+        """A thread is over."""
+        while self.stack:
+            self._close()
+
+    def _close(self) -> None:
+        event = self.stack.pop()
+        stop = self.ends[event]
+        self._own_piece(event, stop)
+        if self.stack:
+            self.given[self.stack[-1]] = stop
+
+    def _own_piece(self, event: int, until: int) -> None:
+        """From where its time was given away until now the event ran itself."""
+        longest = self.piece_end[event] - self.piece_begin[event]
+        if self.owns_time[event] and until - self.given[event] > longest:
+            self.piece_begin[event], self.piece_end[event] = self.given[event], until
 
 
 def ancestors_where(parent: Int32s, wanted: list[bool]) -> list[int]:

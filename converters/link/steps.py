@@ -5,6 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from ..kineto import KinetoTrace, Source
 
 PROFILER_STEP = re.compile(r"ProfilerStep#\d+$")
@@ -30,22 +32,18 @@ def find_steps(trace: KinetoTrace) -> list[StepMark]:
     `epoch_1`, ... of one prefix, at least two, not overlapping on their thread).
     """
     host = trace.host
-    is_annotation = (host.source == Source.ANNOTATION).tolist()
-    is_operator = (host.source == Source.OPERATOR).tolist()
-    by_rule: list[list[StepMark]] = [[], []]
+    marks = host.source == Source.ANNOTATION
+    profiler, engine = list[StepMark](), list[StepMark]()
     numbered: dict[tuple[str, int], list[StepMark]] = defaultdict(list)
-    for event, name_index in enumerate(host.name.tolist()):
-        if not (is_annotation[event] or is_operator[event]):
-            continue
-        name = trace.names[name_index]
-        if PROFILER_STEP.match(name):
-            by_rule[0].append(StepMark(name, event))
-        elif is_annotation[event] and ENGINE_STEP.match(name):
-            by_rule[1].append(StepMark(name, event))
-        elif is_annotation[event] and (match := NUMBERED.match(name)):
+    for event in np.flatnonzero(marks | (host.source == Source.OPERATOR)).tolist():
+        name = trace.names[int(host.name[event])]
+        if PROFILER_STEP.match(name):  # an operator in Ascend's traces
+            profiler.append(StepMark(name, event))
+        elif marks[event] and ENGINE_STEP.match(name):
+            engine.append(StepMark(name, event))
+        elif marks[event] and (match := NUMBERED.match(name)):
             numbered[match[1], int(host.thread[event])].append(StepMark(name, event))
-    candidates = [*by_rule, _best_numbered(trace, list(numbered.values()))]
-    chosen = next((marks for marks in candidates if marks), [])
+    chosen = profiler or engine or _best_numbered(trace, list(numbered.values()))
     return sorted(chosen, key=lambda mark: int(host.start_ns[mark.event]))
 
 

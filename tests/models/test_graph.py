@@ -1,6 +1,7 @@
 """The graph keeps its own rules, and says which row breaks them."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_a_property_that_is_not_there_is_empty() -> None:
 def broken(**columns: list[int]) -> ExecutionGraph:
     """Give the small graph with columns overwritten, edge columns included."""
     graph = small()
-    edges = {k: np.array(v) for k, v in columns.items() if k.startswith("edge_")}
+    edges: dict[str, Any] = {k: np.array(v) for k, v in columns.items() if k.startswith("edge_")}
     nodes = {k: np.array(v) for k, v in columns.items() if not k.startswith("edge_")}
     return replace(graph, nodes=replace(graph.nodes, **nodes), **edges)
 

@@ -112,6 +112,12 @@ def _flex(call: Call) -> Work:
     return attention_work(call, a)
 
 
+def _flex_backward(call: Call) -> Work:
+    """(query, key, value, out, logsumexp, grad_out, ...)."""
+    a = _heads_first(call.tensor(0), call.tensor(1), call.tensor(2), causal=False, backward=True)
+    return attention_work(call, a)
+
+
 ATTENTION: Mapping[str, WorkFn] = {
     "scaled_dot_product_attention": _sdpa,
     "_scaled_dot_product_attention_math": _sdpa,
@@ -127,7 +133,8 @@ ATTENTION: Mapping[str, WorkFn] = {
     "_flash_attention_forward": _flash_forward, "_efficient_attention_forward": _flash_forward,
     "_flash_attention_backward": _flash_backward,
     "_efficient_attention_backward": _flash_backward,
-    "flex_attention": _flex, "FlashAttnFunc": _flash_forward,
+    "flex_attention": _flex,
+    "flex_attention_backward": _flex_backward, "FlashAttnFunc": _flash_forward,
     "FlashAttnVarlenFunc": _flash_forward, "FlashAttnFuncBackward": _flash_backward,
     "fwd": _flash_forward, "varlen_fwd": _flash_forward, "bwd": _flash_backward,
     "varlen_bwd": _flash_backward, "_flash_attn_forward": _flash_forward,

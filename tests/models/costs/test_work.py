@@ -8,11 +8,9 @@ from etsim.models.costs.work_values import Attention, Gemm, Unit, WorkClass
 from etsim.models.graph import Dims, Operator
 
 
-def operator(name: str, *shapes: Dims, types: str = "float", **rest: tuple[str, ...]) -> Operator:
-    """Give an operator whose tensors all have one dtype."""
-    return Operator(
-        f"aten::{name}", input_shapes=shapes, input_types=(types,) * len(shapes), **rest
-    )
+def operator(name: str, *shapes: Dims) -> Operator:
+    """Give an operator whose tensors all are fp32."""
+    return Operator(f"aten::{name}", input_shapes=shapes, input_types=("float",) * len(shapes))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ SLACK_HEADER = ("beside it", "count", "ms", "least slack ms", "median slack ms")
               help="How many lines each table shows.")  # fmt: skip
 @json_option
 @csv_option
-def command(  # noqa: PLR0913, PLR0917  # one per option
+def command(  # one per option
     et: Sequence[str], hw: str, source_hw: str | None, scales: Sequence[str], change: float,
     top: int, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip

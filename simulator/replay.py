@@ -11,6 +11,7 @@ from ..models.graph import ExecutionGraph, Int64s
 from ..models.timeline import Timeline
 from .compiled import compiled, pays
 from .kernels import longest_ends
+from .windows import WORTH_WINDOWS, loop_ends, windowed_ends
 
 
 def replay(
@@ -29,11 +30,11 @@ def replay(
 
 
 def _ends(graph: ExecutionGraph, durations: Int64s, lags: Int64s) -> Int64s:
+    ends = np.empty(len(graph), dtype=np.int64)
     if pays(len(graph)):
-        compiled_ends = np.empty(len(graph), dtype=np.int64)
-        compiled(longest_ends)(graph.edge_start, graph.edge_source, lags, durations, compiled_ends)
-        return compiled_ends
-    ends = [0] * len(graph)
-    edges = graph.edge_start.tolist(), graph.edge_source.tolist(), lags.tolist()
-    longest_ends(*edges, durations.tolist(), ends)
-    return np.array(ends, dtype=np.int64)
+        compiled(longest_ends)(graph.edge_start, graph.edge_source, lags, durations, ends)
+        return ends
+    if len(graph) >= WORTH_WINDOWS:
+        return windowed_ends(graph, durations, lags)
+    loop_ends(graph, durations, lags, ends, (0, len(graph)))
+    return ends

@@ -12,12 +12,13 @@ from ..models.timeline import Timeline, measured
 from ..simulator.breakdown.activity import activity_of, ranks_of
 from ..simulator.breakdown.ascend_style import ASCEND_COLUMNS, AscendRow, ascend_rows
 from ..simulator.breakdown.groups import Group, Grouping
+from ..simulator.breakdown.intervals import Intervals
 from ..simulator.breakdown.parts import Parts
 from ..simulator.breakdown.report import RankBreakdown, Wanted, break_down
 from ..simulator.breakdown.selection import Selection
 from ..simulator.collective_skew import SkewReport, collective_skew
 from .breakdown_json import document, parts_json
-from .inputs import load_graphs, need_times
+from .inputs import load_recordings, need_times
 from .output import (
     csv_option,
     json_option,
@@ -59,7 +60,7 @@ class _Result:
               show_default=True, help="Whose columns to print.")  # fmt: skip
 @json_option
 @csv_option
-def command(  # noqa: PLR0913, PLR0917  # one per option
+def command(
     et: Sequence[str], by: str, steps: Sequence[str], depth: int, include_unlinked: bool,
     comm_kernels: str | None, style: str, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
@@ -67,11 +68,21 @@ def command(  # noqa: PLR0913, PLR0917  # one per option
 
     The parts of every rank and group add up to its window to the nanosecond.
     """
-    graphs = load_graphs(et)
+    recordings = load_recordings(et)
+    graphs = [recording.graph for recording in recordings]
     for graph in graphs:
         need_times(graph, "a breakdown")
     wanted = Wanted(
-        Grouping(by), Selection(tuple(steps), include_unlinked), depth, _pattern(comm_kernels)
+        by=Grouping(by),
+        selection=Selection(tuple(steps), include_unlinked),
+        depth=depth,
+        communicates=_pattern(comm_kernels),
+        overhead={
+            recording.graph.meta.rank: Intervals(
+                recording.overhead.start_ns, recording.overhead.end_ns
+            )
+            for recording in recordings
+        },
     )
     timelines = [measured(graph) for graph in graphs]
     if style == "ascend":

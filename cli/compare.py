@@ -40,7 +40,7 @@ _COLUMNS = ("name", "shapes", "matched_by", "count_a", "count_b", "a_ns", "b_ns"
               help="How many operators and modules to print.")  # fmt: skip
 @json_option
 @csv_option
-def command(  # noqa: PLR0913, PLR0917  # one per option
+def command(
     a: str, b: str, steps: Sequence[str], include_unlinked: bool, top: int,
     as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip

@@ -11,15 +11,21 @@ from ..converters.execution_trace import read_execution_trace
 from ..converters.files import FileKind, read_bytes, sniff
 from ..converters.nsys.convert import convert_nsys
 from ..converters.ranks import expand
+from ..converters.recording import Recording
 from ..models.errors import NeedsRecordingError, RankError, TraceFormatError
 from ..models.graph import ExecutionGraph
 from ..models.merge import merge_ranks
 
-__all__ = ["convert", "find_sources", "load_graph", "load_graphs"]
+__all__ = ["convert", "find_sources", "load_graph", "load_graphs", "load_recordings"]
 
 
 def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
-    """Give the graph of every rank named, in order of ranks.
+    """Give the graph of every rank named, in order of ranks; errors as `load_recordings`."""
+    return [recording.graph for recording in load_recordings(specs)]
+
+
+def load_recordings(specs: Sequence[str]) -> list[Recording]:
+    """Give every rank named, in order of ranks, with what its reader knows beside the graph.
 
     Args:
         specs: paths, folders or patterns of `.et` files, Kineto traces, Nsight Systems exports
@@ -30,9 +36,9 @@ def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
         RankError: two files of one rank.
     """
     found: dict[int, Path] = {}
-    graphs = []
-    for path, graph in _loaded(specs):
-        rank = graph.meta.rank
+    recordings = []
+    for path, recording in _loaded(specs):
+        rank = recording.graph.meta.rank
         if rank in found:
             raise RankError(
                 f"is of rank {rank}, as is {found[rank]}",
@@ -40,8 +46,8 @@ def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
                 remedy="give one file a rank; put `rank<N>` into the names of traces",
             )
         found[rank] = path
-        graphs.append(graph)
-    return sorted(graphs, key=lambda graph: graph.meta.rank)
+        recordings.append(recording)
+    return sorted(recordings, key=lambda recording: recording.graph.meta.rank)
 
 
 def load_graph(specs: Sequence[str]) -> ExecutionGraph:
@@ -62,10 +68,10 @@ def need_times(graph: ExecutionGraph, what: str) -> None:
         )
 
 
-def _loaded(specs: Sequence[str]) -> Iterator[tuple[Path, ExecutionGraph]]:
+def _loaded(specs: Sequence[str]) -> Iterator[tuple[Path, Recording]]:
     """Load what the specs name; some files hold many ranks."""
     for path in _paths(specs):
-        yield from ((path, graph) for graph in _load(path))
+        yield from ((path, recording) for recording in _load(path))
 
 
 def _paths(specs: Sequence[str]) -> list[Path]:
@@ -80,14 +86,15 @@ def _paths(specs: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _load(path: Path) -> list[ExecutionGraph]:
+def _load(path: Path) -> list[Recording]:
     data = read_bytes(path)
     if is_chakra(data[:65536]):
-        return [read_graph(path)]
+        return [Recording(read_graph(path))]
     if is_kineto(data):
-        return [convert_kineto(path, data).graph]
+        converted = convert_kineto(path, data)
+        return [Recording(converted.graph, converted.overhead)]
     if sniff(data) is FileKind.ASCEND:
-        return convert_ascend_path(path)
+        return [Recording(graph) for graph in convert_ascend_path(path)]
     if sniff(data) is FileKind.NSYS:
         return convert_nsys(path)
     if sniff(data) is FileKind.EXECUTION_TRACE:
@@ -97,4 +104,4 @@ def _load(path: Path) -> list[ExecutionGraph]:
             where=path,
             remedy="join it with its Kineto trace first: etsim convert --et ... --trace ...",
         )
-    return [read_graph(path)]  # tells what is wrong with it
+    return [Recording(read_graph(path))]  # tells what is wrong with it

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..models.errors import NeedsRecordingError
@@ -17,6 +17,7 @@ from .link.described import Joined
 from .link.linker import link
 from .memory import memory_use
 from .ranks import by_rank, expand, paired, rank_in_name
+from .recording import Overhead, overhead_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,11 @@ class RankReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """A rank's graph and its report."""
+    """A rank's graph, its report, and the profiler's own work as the trace tells it."""
 
     graph: ExecutionGraph
     report: RankReport
+    overhead: Overhead = field(default_factory=Overhead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +190,4 @@ def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) ->
         steps=len(graph.steps),
         notes=graph.meta.notes,
     )
-    return Converted(graph, report)
+    return Converted(graph, report, overhead_of(trace.overhead))

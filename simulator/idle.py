@@ -18,7 +18,7 @@ import numpy as np
 from ..models.graph import NONE, Category, EdgeKind, Int32s, Int64s
 from ..models.timeline import Timeline
 from .breakdown.activity import COMMUNICATION, DEEPEST_NESTING, Activity, Part
-from .breakdown.intervals import NO_INTERVALS, Flags, Intervals, overlap_ns
+from .breakdown.intervals import NO_INTERVALS, Flags, Intervals, overlap_ns, together
 from .breakdown.selection import Window
 
 # Between kernels that follow each other on a stream; the profilers' own gaps reach 1.4 us (H100).
@@ -34,6 +34,7 @@ class IdleCause(StrEnum):
 
     HOST = "host-bound launch"
     SYNC = "sync wait"
+    OVERHEAD = "profiler overhead"
     DATALOADER = "dataloader"
     LATENCY = "launch latency"
     STALL = "device or driver stall"
@@ -57,13 +58,21 @@ class _Gaps:
         return len(self.start_ns)
 
 
-def idle_by_cause(activity: Activity, window: Window) -> dict[IdleCause, int]:
-    """Lay the idle time of a window to its causes; the values add up to the window's idle time."""
+def idle_by_cause(
+    activity: Activity, window: Window, overhead: Intervals = NO_INTERVALS
+) -> dict[IdleCause, int]:
+    """Lay the idle time of a window to its causes; the values add up to the window's idle time.
+
+    Args:
+        activity: the rank's counted operations.
+        window: of the rank.
+        overhead: when the profiler itself held the process up, where that is known.
+    """
     gaps = activity.intervals().gaps(window.first_ns, window.last_ns)
     if activity.cpu_only:
         return _without_zeros({IdleCause.CPU: gaps.length_ns()})
     found = _with_next(activity, gaps)
-    causes = _split_gaps(activity, found)
+    causes = _split_gaps(activity, found, overhead)
     return _without_zeros({cause: int(part.sum()) for cause, part in causes.items()})
 
 
@@ -82,7 +91,7 @@ def _with_next(activity: Activity, gaps: Intervals) -> _Gaps:
     return _Gaps(gaps.start_ns, gaps.end_ns, row, launch)
 
 
-def _split_gaps(activity: Activity, gaps: _Gaps) -> dict[IdleCause, Int64s]:
+def _split_gaps(activity: Activity, gaps: _Gaps, overhead: Intervals) -> dict[IdleCause, Int64s]:
     """Give each gap's time by cause; for every gap the causes add up to its length."""
     timeline = activity.timeline
     length = gaps.end_ns - gaps.start_ns
@@ -94,15 +103,15 @@ def _split_gaps(activity: Activity, gaps: _Gaps) -> dict[IdleCause, Int64s]:
     after_collective = queued & _waits_for_collective(activity, gaps)
     host_end = np.where(late, np.minimum(launched_at, gaps.end_ns), gaps.start_ns)
     host = Intervals(gaps.start_ns, host_end)
-    synced, loading = _host_reasons(timeline, gaps, host)
+    reasons = _host_reasons(timeline, gaps, host, overhead)
+    explained = sum(reasons.values(), start=np.zeros(len(gaps), dtype=np.int64))
     rest = np.where(late, gaps.end_ns - host_end, 0)
     stalled = rest > LONGEST_LATENCY_NS
     return {
         IdleCause.UNLINKED: np.where(unlinked, length, 0),
         IdleCause.BACK_TO_BACK: np.where(short, length, 0),
-        IdleCause.SYNC: synced,
-        IdleCause.DATALOADER: loading,
-        IdleCause.HOST: host_end - gaps.start_ns - synced - loading,
+        **reasons,
+        IdleCause.HOST: host_end - gaps.start_ns - explained,
         IdleCause.LATENCY: np.where(stalled, 0, rest),
         IdleCause.STALL: np.where(stalled, rest, 0),
         IdleCause.COLLECTIVE: np.where(after_collective, length, 0),
@@ -123,22 +132,29 @@ def _waits_for_collective(activity: Activity, gaps: _Gaps) -> Flags:
     return flags
 
 
-def _host_reasons(timeline: Timeline, gaps: _Gaps, host: Intervals) -> tuple[Int64s, Int64s]:
-    """How much of each gap's host part the launching thread waited, and loaded data."""
-    synced = np.zeros(len(gaps), dtype=np.int64)
-    loading = np.zeros(len(gaps), dtype=np.int64)
+def _host_reasons(
+    timeline: Timeline, gaps: _Gaps, host: Intervals, overhead: Intervals
+) -> dict[IdleCause, Int64s]:
+    """How much of each gap's host part the launching thread waited, was profiled, loaded data.
+
+    A moment with two reasons goes to the first of them.
+    """
+    found = {
+        cause: np.zeros(len(gaps), dtype=np.int64)
+        for cause in (IdleCause.SYNC, IdleCause.OVERHEAD, IdleCause.DATALOADER)
+    }
     lane = np.where(gaps.launch >= 0, timeline.graph.nodes.lane[gaps.launch], NONE)
     for thread in np.unique(lane[lane >= 0]).tolist():
         mine = lane == thread
-        waits = host_waits(timeline, thread)
-        loads = _loader_spans(timeline, thread)
-        synced[mine] = overlap_ns(host.where(mine), waits)
-        both = Intervals(
-            np.concatenate((waits.start_ns, loads.start_ns)),
-            np.concatenate((waits.end_ns, loads.end_ns)),
-        )
-        loading[mine] = overlap_ns(host.where(mine), both) - synced[mine]
-    return synced, loading
+        part, reasons = host.where(mine), [NO_INTERVALS]
+        explained = np.zeros(int(mine.sum()), dtype=np.int64)
+        spans = (host_waits(timeline, thread), overhead, _loader_spans(timeline, thread))
+        for values, own in zip(found.values(), spans, strict=True):
+            reasons.append(own)
+            so_far = overlap_ns(part, together(reasons))
+            values[mine] = so_far - explained
+            explained = so_far
+    return found
 
 
 def host_waits(timeline: Timeline, lane: int) -> Intervals:

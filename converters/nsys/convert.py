@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...models.errors import NeedsRecordingError
-from ...models.graph import ExecutionGraph
 from ..link.linker import link
+from ..recording import Recording, overhead_of
 from .database import Database, number, open_database
 from .trace import ProcessTables, sort_tables, to_trace
 
 
-def convert_nsys(path: Path) -> list[ExecutionGraph]:
+def convert_nsys(path: Path) -> list[Recording]:
     """Read and link every process of an export.
 
     The file does not say which process is which rank: they are numbered by their devices.
@@ -30,7 +30,7 @@ def convert_nsys(path: Path) -> list[ExecutionGraph]:
         base = _session_start_ns(database)
         order = sorted(processes, key=lambda p: (sorted(processes[p].devices) or [-1], p))
         return [
-            _graph(database, processes[process], rank, len(order), base)
+            _recording(database, processes[process], rank, len(order), base)
             for rank, process in enumerate(order)
         ]
 
@@ -40,10 +40,11 @@ def _session_start_ns(database: Database) -> int:
     return number(rows[0][0]) if rows else 0
 
 
-def _graph(
+def _recording(
     database: Database, tables: ProcessTables, rank: int, processes: int, base_ns: int
-) -> ExecutionGraph:
-    graph = link(to_trace(database, tables, rank=rank, clock_base_ns=base_ns)).graph
+) -> Recording:
+    trace = to_trace(database, tables, rank=rank, clock_base_ns=base_ns)
+    graph = link(trace).graph
     notes = list(graph.meta.notes)
     if tables.graph_replays:
         notes.append(
@@ -53,4 +54,4 @@ def _graph(
     if tables.skipped:
         notes.append(f"{tables.skipped:,} NVTX marks and unfinished ranges are left out")
     meta = replace(graph.meta, world_size=processes, notes=tuple(notes))
-    return replace(graph, meta=meta)
+    return Recording(replace(graph, meta=meta), overhead_of(trace.overhead))

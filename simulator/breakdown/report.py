@@ -1,7 +1,7 @@
 """The whole breakdown of a timeline: parts, idle causes, launches and queues of every rank."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...models.timeline import Timeline
@@ -9,6 +9,7 @@ from ..idle import IdleCause, idle_by_cause
 from ..launch_bound import LaunchBound, QueueLength, launch_bound, queue_lengths
 from .activity import Activity, activity_of, ranks_of
 from .groups import Group, Grouping, grouped
+from .intervals import NO_INTERVALS, Intervals
 from .parts import Parts, split
 from .selection import Selection, Window, counted, window_of
 
@@ -21,12 +22,14 @@ class Wanted:
         by: what to group by below the ranks.
         depth: of module paths, 0 for all.
         communicates: kernels whose name this finds count as communication, too.
+        overhead: by rank, when the profiler itself held the process up.
     """
 
     by: Grouping = Grouping.RANK
     selection: Selection = field(default_factory=Selection)
     depth: int = 0
     communicates: re.Pattern[str] | None = None
+    overhead: Mapping[int, Intervals] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,9 @@ def _of_rank(every: Activity, wanted: Wanted) -> RankBreakdown:
         parts=split(activity.busy(), window.first_ns, window.last_ns),
         operations=len(activity),
         unlinked=int(every.unlinked.sum()),
-        idle_by_cause=idle_by_cause(activity, window),
+        idle_by_cause=idle_by_cause(
+            activity, window, wanted.overhead.get(every.rank, NO_INTERVALS)
+        ),
         launches=launch_bound(activity, window),
         queues=queue_lengths(activity, window),
         groups=grouped(activity, window, wanted.by, wanted.depth),

@@ -1,9 +1,11 @@
 """Idle time and its causes: each gap drawn, each threshold met from both sides."""
 
+import numpy as np
 import pytest
 
 from etsim.models.graph import Category
 from etsim.simulator.breakdown.activity import activity_of
+from etsim.simulator.breakdown.intervals import Intervals
 from etsim.simulator.breakdown.selection import Selection, window_of
 from etsim.simulator.idle import BACK_TO_BACK_NS, LONGEST_LATENCY_NS, IdleCause, idle_by_cause
 from etsim.tests.timelines import Drawing
@@ -61,6 +63,26 @@ def test_loading_data_is_told_apart_from_other_host_work() -> None:
         IdleCause.DATALOADER: 5 * US,
         IdleCause.HOST: 3 * US,
         IdleCause.LATENCY: 1 * US,
+    }
+
+
+def test_the_profilers_own_work_is_told_and_what_the_host_waited_comes_first() -> None:
+    """
+    host      |L| sync 3 ... 7|8|      |L| 12-13
+    overhead                 7-10                     idle 7-14: sync 7-8, overhead 8-10, host 10-12
+    device      [2-7]                        [14-15]
+    """
+    drawing = Drawing()
+    drawing.device(2 * US, 7 * US, launch=drawing.launch(0, US))
+    drawing.host("cudaDeviceSynchronize", 7 * US, 8 * US, category=Category.SYNC, begin=3 * US)
+    drawing.device(14 * US, 15 * US, launch=drawing.launch(12 * US, 13 * US))
+    activity = activity_of(drawing.done(), 0)
+    overhead = Intervals(np.array([7 * US]), np.array([10 * US]))
+    assert idle_by_cause(activity, window_of(activity, Selection()), overhead) == {
+        IdleCause.SYNC: US,
+        IdleCause.OVERHEAD: 2 * US,
+        IdleCause.HOST: 2 * US,
+        IdleCause.LATENCY: 2 * US,
     }
 
 

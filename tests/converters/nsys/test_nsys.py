@@ -76,7 +76,7 @@ def two_processes() -> dict[str, list[tuple[object, ...]]]:
 
 @pytest.fixture
 def graphs(tmp_path: Path) -> list[ExecutionGraph]:
-    return convert_nsys(export(tmp_path / "r.sqlite", two_processes()))
+    return [r.graph for r in convert_nsys(export(tmp_path / "r.sqlite", two_processes()))]
 
 
 def device_rows(graph: ExecutionGraph) -> list[int]:
@@ -116,7 +116,7 @@ def test_copies_have_their_direction_and_bytes(graphs: list[ExecutionGraph]) -> 
 def test_graph_replays_without_kernels_keep_the_device_busy_and_are_told(tmp_path: Path) -> None:
     tables = two_processes()
     tables["CUPTI_ACTIVITY_KIND_GRAPH_TRACE"] = [(300, 400, 0, 7, 9, identity(5), 3)]
-    first = convert_nsys(export(tmp_path / "r.sqlite", tables))[0]
+    first = convert_nsys(export(tmp_path / "r.sqlite", tables))[0].graph
     assert first.name_of(device_rows(first)[-1]) == "CUDA graph 3"
     assert any("--cuda-graph-trace=node" in note for note in first.meta.notes)
 

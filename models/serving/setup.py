@@ -18,18 +18,11 @@ from .group import (
     group_of,
     peak_flops,
 )
+from .measured_cost import Place, measured_cost
 from .memory_limit import KvBudget, budget_from_memory, least_devices
 from .model_card import ModelCard
-from .step_cost import (
-    AnchoredCost,
-    EngineCost,
-    FormulaCost,
-    PatchedCost,
-    PublishedSumCost,
-    StepCost,
-)
+from .step_cost import EngineCost, FormulaCost, PublishedSumCost, StepCost
 from .step_fit import StepFit
-from .transfer import MeasuredStep, Transfer, calibrate
 
 # The bare roofline knows no engine: what a layer costs the host where graphs are replayed, and a
 # step of scheduling and sampling. Guesses; the engine form has fitted figures.
@@ -79,21 +72,9 @@ class Setup:
         formula = self._formula(hardware, tp)
         if self.measured is None:
             return formula
-        fit, source = self.measured.fit, self.measured.hardware
-        law: StepCost = fit.cost()
-        if (source.name, fit.tp) != (hardware.name, tp):
-            law = AnchoredCost(law, self._transfer(self.measured, self._at_peak(hardware, tp)))
-        if fit.prefill and fit.decode:
-            return law
-        return PatchedCost(law if fit.prefill else formula, law if fit.decode else formula)
-
-    def _transfer(self, measured: MeasuredSteps, target: Group) -> Transfer:
-        source = self._at_peak(measured.hardware, measured.fit.tp)
-        steps = [
-            MeasuredStep(self.card, self.precision, step.work(), source, step.ms / 1e3)
-            for step in measured.fit.steps
-        ]
-        return Transfer(self.card, self.precision, calibrate(steps), source, target)
+        source = self._at_peak(self.measured.hardware, self.measured.fit.tp)
+        place = Place(self.card, self.precision, source, self._at_peak(hardware, tp))
+        return measured_cost(self.measured.fit, place, formula)
 
     def _formula(self, hardware: Hardware, tp: int) -> StepCost:
         if self.form is FormulaKind.SUM:

@@ -93,16 +93,24 @@ class EngineCost:
     """
 
     def __init__(
-        self, card: ModelCard, group: Group, precision: Precision, engine: Calibration = ENGINE
+        self,
+        card: ModelCard,
+        group: Group,
+        precision: Precision,
+        engine: Calibration = ENGINE,
+        origin: Origin | None = None,
     ) -> None:
         self.card = card
         self.group = group
+        self._origin = origin
         self._parts = IdealParts(card, group, precision)
         self._multipliers = tuple(m * NS for m in engine.multipliers)
 
     @property
     def origin(self) -> Origin:
-        """Tell that constants of other models stand in."""
+        """Tell that constants of other models stand in, unless they were the user's own."""
+        if self._origin is not None:
+            return self._origin
         text = f"engine formula for {self.card.name} on {self.group.tp} x {self.group.name}"
         return Origin(Source.FORMULA, text, ENGINE_SPREAD)
 
@@ -194,31 +202,41 @@ class AnchoredCost:
         return self.measured.step_ns(work) * self.transfer.ratio(work)
 
 
-@dataclass(frozen=True, slots=True)
 class PatchedCost:
-    """A measured law for one phase, another cost for the phase that was never measured."""
+    """One cost for prompts, another for decode: where only one phase was measured, or each apart.
 
-    prefill: StepCost
-    decode: StepCost
+    In a mixed step the weights are read and the host works once: what a step costs at the least,
+    by the cheaper of the two, is taken off their sum.
+    """
+
+    def __init__(self, prefill: StepCost, decode: StepCost) -> None:
+        self.prefill = prefill
+        self.decode = decode
+        self._shared_ns = min(
+            prefill.step_ns(StepWork(prefill_tokens=1, prompts=1)),
+            decode.step_ns(StepWork(decode_batch=1)),
+        )
 
     @property
     def origin(self) -> Origin:
         """Tell both, with the larger doubt."""
         first, second = self.prefill.origin, self.decode.origin
+        if first == second:
+            return first
         text = f"prefill: {first.text}; decode: {second.text}"
         trusted = min((first.source, second.source), key=list(Source).index)
         return Origin(trusted, text, max(first.spread, second.spread))
 
     def step_ns(self, work: StepWork) -> float:
-        """Give decode by the one, prompts by the other, one after the other in a mixed step."""
-        time = 0.0
-        if work.decode_batch:
-            time += self.decode.step_ns(
-                StepWork(decode_batch=work.decode_batch, kv_tokens=work.kv_tokens)
-            )
-        if work.prefill_tokens:
-            time += self.prefill.step_ns(replace(work, decode_batch=0, kv_tokens=0.0))
-        return time
+        """Give decode by the one, prompts by the other, their sum less what is shared."""
+        if not work.prefill_tokens:
+            return self.decode.step_ns(work)
+        if not work.decode_batch:
+            return self.prefill.step_ns(work)
+        decode = StepWork(decode_batch=work.decode_batch, kv_tokens=work.kv_tokens)
+        prompts = replace(work, decode_batch=0, kv_tokens=0.0)
+        both = self.prefill.step_ns(prompts) + self.decode.step_ns(decode)
+        return both - self._shared_ns
 
 
 @dataclass(frozen=True, slots=True)

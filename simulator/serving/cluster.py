@@ -132,7 +132,6 @@ class _Run:
 
     def _end_step(self, engine: Engine) -> None:
         engine.finish(self.now)
-        engine.ended.clear()
         if engine.handed_over:
             for request in engine.handed_over:
                 self._hand_over(engine, request)

@@ -27,13 +27,12 @@ class Engine:
     Attributes:
         chunks: (request, prompt tokens) of the step that runs.
         run_steps: decode steps of the run that runs.
-        ended, handed_over: news of the last `finish`: served requests, and prompts whose KV
-            must move on; the cluster empties both.
+        handed_over: prompts of the last `finish` whose KV must move on; the cluster empties it.
     """
 
     __slots__ = (
-        "admission", "batch", "batch_ticks", "busy", "chunks", "cut", "decodes_beside", "ended",
-        "epoch", "events", "handed_over", "index", "kind", "ledger", "line", "lines", "pool",
+        "admission", "batch", "batch_ticks", "busy", "chunks", "cut", "decodes_beside", "epoch",
+        "events", "handed_over", "index", "kind", "ledger", "line", "lines", "pool",
         "prefill_busy", "run_steps", "settings", "slices", "started", "step_end", "waiting", "work",
     )  # fmt: skip
 
@@ -57,7 +56,6 @@ class Engine:
         self.started = self.step_end = self.epoch = 0
         self.cut = False  # the run ends at the next boundary already
         self.slices: list[EngineSlice] | None = [] if record else None
-        self.ended: list[int] = []
         self.handed_over: list[int] = []
         self.busy = self.prefill_busy = self.batch_ticks = self.events = 0
 
@@ -166,6 +164,8 @@ class Engine:
     def _make_room(self) -> bool:
         """Preempt, last come first, until the next decode step has its blocks; tell if any was."""
         batch, ledger = self.batch, self.ledger
+        if batch.next_blocks() <= self.admission.blocks.free:  # nearly always
+            return False
         before = len(batch.ends)
         while batch.ends and batch.next_blocks() > self.admission.blocks.available:
             request = batch.youngest()
@@ -243,7 +243,6 @@ class Engine:
     def _done(self, request: int, now: int) -> None:
         self.ledger.finish[request] = now
         self.ledger.replica[request] = self.index
-        self.ended.append(request)
         self.events += 1
 
     # ---- what is told of it -------------------------------------------------------------

@@ -62,6 +62,7 @@ def _rank_json(rank: RankBreakdown) -> Json:
         "is_launch_bound": rank.is_launch_bound,
         "launches": msgspec.to_builtins(rank.launches),
         "queues": msgspec.to_builtins(rank.queues),
+        "steps": msgspec.to_builtins(rank.steps),
     }
 
 

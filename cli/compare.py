@@ -1,6 +1,7 @@
 """`etsim compare`: two runs side by side, by category, operator and module."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import click
 
@@ -9,7 +10,9 @@ from ..models.timeline import Timeline, measured
 from ..simulator.breakdown.selection import Selection
 from ..simulator.compare import Comparison, Pair, Side, compare
 from ..simulator.operator_match import MatchedBy
+from ..simulator.predict import predict
 from .inputs import load_graphs, need_times
+from .machines import source_hardware, target_hardware
 from .output import (
     csv_option,
     json_option,
@@ -20,6 +23,7 @@ from .output import (
     print_json,
     print_table,
     say,
+    warn,
 )
 
 _HEADER = ("A ms", "B ms", "B / A", "B - A ms")
@@ -32,6 +36,8 @@ _COLUMNS = ("name", "shapes", "matched_by", "count_a", "count_b", "a_ns", "b_ns"
 @click.command(name="compare")
 @click.argument("a")
 @click.argument("b")
+@click.option("--hw-a", metavar="NAME|FILE", help="Take A as predicted there, not as measured.")
+@click.option("--hw-b", metavar="NAME|FILE", help="Take B as predicted there, not as measured.")
 @click.option("--step", "steps", multiple=True, metavar="NAME",
               help="Only what these steps launched: name, number or pattern.")  # fmt: skip
 @click.option("--include-unlinked/--no-include-unlinked", default=False, show_default=True,
@@ -41,33 +47,56 @@ _COLUMNS = ("name", "shapes", "matched_by", "count_a", "count_b", "a_ns", "b_ns"
 @json_option
 @csv_option
 def command(
-    a: str, b: str, steps: Sequence[str], include_unlinked: bool, top: int,
-    as_json: bool, as_csv: bool,
+    a: str, b: str, hw_a: str | None, hw_b: str | None, steps: Sequence[str],
+    include_unlinked: bool, top: int, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
     """Compare two timelines: by category, operator and module, with what has no partner.
 
     A and B are .et files, traces, folders or (quoted) patterns; each of one rank or many.
     """
-    found = compare(_timelines(a), _timelines(b), Selection(tuple(steps), include_unlinked))
+    side_a, side_b = _load(a, hw_a), _load(b, hw_b)
+    selection = Selection(tuple(steps), include_unlinked)
+    found = compare(side_a.timelines, side_b.timelines, selection)
     if as_json:
-        print_json(_document(found))
+        print_json(_document(found, side_a, side_b))
     elif as_csv:
         _show_csv(found)
     else:
-        _show(found, top)
+        _show(found, (side_a.label, side_b.label), top)
 
 
-def _timelines(spec: str) -> list[Timeline]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """One side's timelines, what to call it, and where it was predicted, "" if measured."""
+
+    timelines: list[Timeline]
+    label: str
+    predicted_on: str
+
+
+def _load(spec: str, hw: str | None) -> _Loaded:
     graphs = load_graphs([spec])
     for graph in graphs:
         need_times(graph, "a comparison")
-    return [measured(graph) for graph in graphs]
+    if hw is None:
+        device = graphs[0].meta.source_device
+        label = f" ({device})" if device else ""
+        return _Loaded([measured(graph) for graph in graphs], label, "")
+    source, target = target_hardware(hw, source_hardware(graphs, None), graphs)
+    prediction = predict(graphs, source, target)
+    for doubt in prediction.warnings:
+        warn(doubt)
+    # the timeline's waits are read off its edges, so it needs the lags it was replayed with
+    graph = replace(prediction.graph, edge_lag_ns=prediction.priced.lag_ns)
+    timeline = replace(prediction.timeline, graph=graph)
+    return _Loaded([timeline], f" (predicted on {target.name})", target.name)
 
 
-def _document(found: Comparison) -> dict[str, object]:
+def _document(found: Comparison, side_a: _Loaded, side_b: _Loaded) -> dict[str, object]:
     return {
         "a": found.a,
         "b": found.b,
+        "predicted_on": {"a": side_a.predicted_on, "b": side_b.predicted_on},
         "ratio": found.ratio,
         "difference_ns": found.b.window_ns - found.a.window_ns,
         "categories": [_pair_json(pair) for pair in found.categories],
@@ -106,8 +135,8 @@ def _show_csv(found: Comparison) -> None:
     print_csv(("by", *_COLUMNS), rows)
 
 
-def _show(found: Comparison, top: int) -> None:
-    say(_headline(found))
+def _show(found: Comparison, labels: tuple[str, str], top: int) -> None:
+    say(_headline(found, labels))
     print_table(
         ("", *_HEADER), [(p.name, *_cells(p)) for p in found.categories], title="By category"
     )
@@ -126,19 +155,15 @@ def _show(found: Comparison, top: int) -> None:
     _tell(found)
 
 
-def _headline(found: Comparison) -> str:
+def _headline(found: Comparison, labels: tuple[str, str]) -> str:
     a, b = found.a.window_ns, found.b.window_ns
     ratio = f"{found.ratio:.3f} times" if found.ratio is not None else "against"
     parts = [pair for pair in found.categories if pair.name not in ("window", "communication")]
     main = max(parts, key=lambda pair: abs(pair.difference_ns))
     return (
-        f"B{_device(found.b)} takes {ms(b)} ms, {ratio} A's {ms(a)} ms{_device(found.a)}: "
+        f"B{labels[1]} takes {ms(b)} ms, {ratio} A's {ms(a)} ms{labels[0]}: "
         f"{_signed(b - a)} ms, {main.name} {_signed(main.difference_ns)} ms."
     )
-
-
-def _device(side: Side) -> str:
-    return f" ({side.device})" if side.device else ""
 
 
 def _signed(value_ns: int) -> str:

@@ -10,14 +10,14 @@ from enum import StrEnum
 
 import numpy as np
 
-from ...models.graph import NONE, Int32s, Int64s
+from ...models.graph import NONE, Int64s
 from ..launch_bound import stream_name
 from .activity import Activity, Part
 from .intervals import Intervals, overlap_ns, together
+from .owners import WHOLE_PATHS, ModulePaths, module_keys, phase_keys
 from .parts import Busy, Parts, split
 from .selection import Window, span
 
-NO_GROUP = "(none)"
 BETWEEN_STEPS = "(between steps)"
 
 
@@ -40,14 +40,16 @@ class Group:
     operations: int
 
 
-def grouped(activity: Activity, window: Window, by: Grouping, depth: int = 0) -> tuple[Group, ...]:
+def grouped(
+    activity: Activity, window: Window, by: Grouping, paths: ModulePaths = WHOLE_PATHS
+) -> tuple[Group, ...]:
     """Break a window down.
 
     Args:
         activity: the rank's counted operations.
         window: of the rank.
         by: what to group by; by rank there is nothing below.
-        depth: of module paths, 0 for all of it.
+        paths: how module paths are told.
     """
     match by:
         case Grouping.RANK:
@@ -57,9 +59,9 @@ def grouped(activity: Activity, window: Window, by: Grouping, depth: int = 0) ->
         case Grouping.STREAM:
             return _by_stream(activity, window)
         case Grouping.PHASE:
-            return _by_owner(activity, window, _keys(activity, activity.graph.nodes.phase, 0))
+            return _by_owner(activity, window, phase_keys(activity))
         case Grouping.MODULE:
-            return _by_owner(activity, window, _keys(activity, activity.graph.nodes.module, depth))
+            return _by_owner(activity, window, module_keys(activity, paths))
 
 
 def _by_step(activity: Activity, window: Window) -> tuple[Group, ...]:
@@ -117,12 +119,6 @@ def _by_stream(activity: Activity, window: Window) -> tuple[Group, ...]:
         parts = split(mine.busy(), window.first_ns, window.last_ns)
         groups.append(Group(stream_name(activity, lane), parts, len(mine)))
     return tuple(groups)
-
-
-def _keys(activity: Activity, column: Int32s, depth: int) -> list[str]:
-    names = activity.graph.names
-    keys = [names[i] if i != NONE else NO_GROUP for i in column[activity.row].tolist()]
-    return ["/".join(key.split("/")[:depth]) for key in keys] if depth else keys
 
 
 def _by_owner(activity: Activity, window: Window, keys: list[str]) -> tuple[Group, ...]:

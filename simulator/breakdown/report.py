@@ -10,8 +10,10 @@ from ..launch_bound import LaunchBound, QueueLength, launch_bound, queue_lengths
 from .activity import Activity, activity_of, ranks_of
 from .groups import Group, Grouping, grouped
 from .intervals import NO_INTERVALS, Intervals
+from .owners import WHOLE_PATHS, ModulePaths
 from .parts import Parts, split
 from .selection import Selection, Window, counted, window_of
+from .step_stats import StepStats, step_stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +22,16 @@ class Wanted:
 
     Attributes:
         by: what to group by below the ranks.
-        depth: of module paths, 0 for all.
+        paths: how module paths are told.
+        drop_first: leave the first step out of the steps' statistics.
         communicates: kernels whose name this finds count as communication, too.
         overhead: by rank, when the profiler itself held the process up.
     """
 
     by: Grouping = Grouping.RANK
     selection: Selection = field(default_factory=Selection)
-    depth: int = 0
+    paths: ModulePaths = WHOLE_PATHS
+    drop_first: bool = False
     communicates: re.Pattern[str] | None = None
     overhead: Mapping[int, Intervals] = field(default_factory=dict)
 
@@ -40,6 +44,7 @@ class RankBreakdown:
         cpu_only: no device: computing is operators on threads.
         unlinked: device operations without a launch in the file, counted or not.
         launches: None where nothing has a launch.
+        steps: their statistics, where steps were asked for.
     """
 
     rank: int
@@ -52,6 +57,7 @@ class RankBreakdown:
     launches: LaunchBound | None
     queues: tuple[QueueLength, ...]
     groups: tuple[Group, ...]
+    steps: StepStats | None
 
     @property
     def is_launch_bound(self) -> bool:
@@ -77,6 +83,10 @@ def break_down(timelines: Sequence[Timeline], wanted: Wanted) -> tuple[RankBreak
 def _of_rank(every: Activity, wanted: Wanted) -> RankBreakdown:
     activity = counted(every, wanted.selection)
     window = window_of(activity, wanted.selection)
+    groups = grouped(activity, window, wanted.by, wanted.paths)
+    steps = None
+    if wanted.by is Grouping.STEP:
+        steps = step_stats(activity, groups, wanted.selection, drop_first=wanted.drop_first)
     return RankBreakdown(
         rank=every.rank,
         cpu_only=every.cpu_only,
@@ -89,5 +99,6 @@ def _of_rank(every: Activity, wanted: Wanted) -> RankBreakdown:
         ),
         launches=launch_bound(activity, window),
         queues=queue_lengths(activity, window),
-        groups=grouped(activity, window, wanted.by, wanted.depth),
+        groups=groups,
+        steps=steps,
     )

@@ -76,3 +76,14 @@ def test_a_missing_side_is_a_bad_input(run: Runner) -> None:
     code, out, err = run(MLP, "nowhere.et")
     assert (code, out) == (3, "")
     assert "nowhere.et" in err
+
+
+def test_a_prediction_stands_on_either_side(run: Runner) -> None:
+    code, out, _ = run(MLP, MLP, "--hw-b", "h100-sxm", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["predicted_on"] == {"a": "", "b": "h100-sxm"}
+    assert answer["a"]["cpu_only"]
+    assert not answer["b"]["cpu_only"]
+    assert answer["b"]["window_ns"] < answer["a"]["window_ns"]
+    assert answer["a"]["matched"] > 0

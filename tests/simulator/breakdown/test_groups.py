@@ -9,7 +9,8 @@ from etsim.models.errors import AnalysisError
 from etsim.models.graph import Category, ExecutionGraph
 from etsim.models.timeline import measured
 from etsim.simulator.breakdown.activity import activity_of
-from etsim.simulator.breakdown.groups import BETWEEN_STEPS, NO_GROUP, Grouping
+from etsim.simulator.breakdown.groups import BETWEEN_STEPS, Grouping
+from etsim.simulator.breakdown.owners import NO_GROUP, WHOLE_PATHS, ModulePaths
 from etsim.simulator.breakdown.report import RankBreakdown, Wanted, break_down
 from etsim.simulator.breakdown.selection import Selection
 from etsim.tests.strategies import execution_graphs
@@ -34,8 +35,8 @@ def two_steps() -> Drawing:
     return drawing
 
 
-def broken_down(by: Grouping, depth: int = 0) -> RankBreakdown:
-    return break_down([two_steps().done()], Wanted(by, depth=depth))[0]
+def broken_down(by: Grouping, paths: ModulePaths = WHOLE_PATHS) -> RankBreakdown:
+    return break_down([two_steps().done()], Wanted(by, paths=paths))[0]
 
 
 def test_each_step_has_the_window_of_its_launches_and_the_rest_is_told() -> None:
@@ -59,16 +60,17 @@ def test_each_stream_is_seen_alone_in_the_whole_window() -> None:
 
 def test_modules_share_the_window_and_idle_time_goes_to_what_came_late() -> None:
     found = {g.name: g.parts for g in broken_down(Grouping.MODULE).groups}
-    assert found["Net/A"].computing_ns == 7
-    assert found["Net/A"].idle_ns == 2
+    assert found["Net/A"].computing_ns == 4
+    assert found["[backward]Net/A"].computing_ns == 3
+    assert found["[backward]Net/A"].idle_ns == 2
     assert found["Net/B"].exposed_communication_ns == 4
     assert found["Net/B"].communication_ns == 5
 
 
 def test_module_paths_are_cut_to_a_depth() -> None:
-    (whole,) = broken_down(Grouping.MODULE, depth=1).groups
-    assert whole.name == "Net"
-    assert whole.parts.window_ns == 13
+    forward, backward = broken_down(Grouping.MODULE, ModulePaths(depth=1)).groups
+    assert (forward.name, backward.name) == ("Net", "[backward]Net")
+    assert forward.parts.window_ns + backward.parts.window_ns == 13
 
 
 def test_phases_include_what_has_none() -> None:

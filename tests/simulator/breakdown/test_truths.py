@@ -98,6 +98,24 @@ def test_a_host_bound_training_run_is_told_as_such(shared_data: Path) -> None:
     assert whole.launches.index == pytest.approx(0.38, abs=0.005)
 
 
+@pytest.mark.parametrize(
+    ("name", "steps_ms"),
+    [
+        ("gpubound_v100/rank-0.Apr_03_18_51_38.1102.pt.trace.json.gz", [35, 72, 96, 96, 96]),
+        ("ddp_a100/nccl_data.json.gz", [222, 220, 225]),
+    ],
+)
+def test_steps_take_their_known_time_on_the_host(
+    shared_data: Path, name: str, steps_ms: list[int]
+) -> None:
+    steps = found(shared_data, name, Wanted(Grouping.STEP)).steps
+    assert steps is not None
+    assert steps.host is not None
+    assert steps.host.count == len(steps_ms)
+    assert steps.host.min_ns / 1e6 == pytest.approx(min(steps_ms), abs=1)
+    assert steps.host.mean_ns / 1e6 == pytest.approx(sum(steps_ms) / len(steps_ms), abs=1)
+
+
 def test_the_collectives_of_eight_ranks_end_together(shared_data: Path, tmp_path: Path) -> None:
     """Published: ends within 1-7 us of each other, starts spread by up to 7.6 ms."""
     with tarfile.open(shared_data / "traces/dlrm_8rank_v100/dlrm_kineto.tar.gz") as archive:

@@ -53,7 +53,7 @@ def main() -> None:
     """Record all examples, or those named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tries", type=int, default=5)
+    parser.add_argument("--tries", type=int, default=9)
     parser.add_argument("--only", choices=EXAMPLES, action="append")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)

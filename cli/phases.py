@@ -25,8 +25,10 @@ from .output import (
     say,
 )
 
-HEADER = ("step", "phase", "time ms", "prompts", "tokens in", "decoding", "KV", "span ms",
-          "busy ms", "host ms", *(part.value for part in Part), "graphs", "told by")  # fmt: skip
+HEADER = (
+    "step", "phase", "time ms", "fit off by", "prompts", "tokens in", "decoding", "KV", "span ms",
+    "busy ms", "host ms", *(part.value for part in Part), "graphs", "told by",
+)  # fmt: skip
 
 
 @click.command(short_help="Find prefill and decode steps in a serving engine's trace.")
@@ -65,7 +67,7 @@ def command(
     if as_json:
         print_json(_json(steps, fit))
     elif as_csv:
-        print_csv(HEADER, [_row(step) for step in steps])
+        print_csv(HEADER, [_row(step, fit) for step in steps])
     else:
         _print(steps, fit)
     if len(graphs) > 1:
@@ -104,7 +106,7 @@ def _laws(usable: list[FitStep]) -> tuple[DecodeLaw | None, PrefillLaw | None, l
 
 def _print(steps: Sequence[EngineStep], fit: StepFit) -> None:
     say(_headline(steps))
-    print_table(HEADER, [_row(step) for step in steps], title="Steps")
+    print_table(HEADER, [_row(step, fit) for step in steps], title="Steps")
     say("")
     if fit.decode is not None:
         d = fit.decode
@@ -142,13 +144,15 @@ def _headline(steps: Sequence[EngineStep]) -> str:
     return text
 
 
-def _row(step: EngineStep) -> list[str]:
+def _row(step: EngineStep, fit: StepFit) -> list[str]:
+    fitted = _fitted_ms(step, fit)
     c, g = step.label.context, step.label.generation
     kv = [share.kv for share in (c, g) if share.requests]
     return [
         step.name if len(step.name) <= 28 else step.name[:27] + "…",
         step.label.phase,
         ms(step.step_ns),
+        "" if fitted is None else percent(fitted * 1e6 / max(step.step_ns, 1) - 1),
         str(c.requests),
         _known(c.tokens),
         str(g.requests),
@@ -164,6 +168,16 @@ def _row(step: EngineStep) -> list[str]:
 
 def _known(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
+
+
+def _fitted_ms(step: EngineStep, fit: StepFit) -> float | None:
+    """Give the laws' time of a step; what it is off by is the residual."""
+    known = step.fit_step()
+    if known is None or (known.prefill_tokens and fit.prefill is None):
+        return None
+    if known.decode_batch and fit.decode is None and not known.prefill_tokens:
+        return None
+    return fit.cost().step_ns(known.work()) / 1e6
 
 
 def _json(steps: Sequence[EngineStep], fit: StepFit) -> dict[str, object]:
@@ -183,6 +197,7 @@ def _json(steps: Sequence[EngineStep], fit: StepFit) -> dict[str, object]:
                 "split_ns": {part.value: ns for part, ns in step.split.items()},
                 "graph_launches": step.graph_launches,
                 "kernels": step.kernels,
+                "fitted_ms": _fitted_ms(step, fit),
             }
             for step in steps
         ],

@@ -8,13 +8,16 @@ from typing import TypeVar, Unpack
 import click
 
 from ..converters.serving_files import write_requests, write_timeline
+from ..models.errors import UsageError
 from ..models.serving.fleet import Slo
 from ..models.serving.kv_transfer import TransferMode
 from ..models.serving.outcome import ClusterRun, Percentiles, Summary, summarise
 from ..models.serving.setup import Setup
+from ..models.serving.workload import Workload
 from ..simulator.serving.arrivals import Arrivals
 from ..simulator.serving.cluster import simulate
 from ..simulator.serving.doubt import NOT_MODELLED, Interval, intervals, spread_of
+from ..simulator.serving.goodput import Goodput, find_goodput
 from ..simulator.serving.settings import Policy, Routing
 from .output import json_option, note, percent, print_json, print_table, say, warn
 from .serve_inputs import Fleet, ServeOptions, read_fleet, read_slo, read_workload
@@ -76,6 +79,8 @@ _ANSWER = (
     click.option("--ttft", metavar="TIME", help="Promised time to first token, e.g. 1s."),
     click.option("--tpot", metavar="TIME", help="Promised time per output token, e.g. 50ms."),
     click.option("--ttft-includes-kv", is_flag=True, help="Count the KV transfer into TTFT."),
+    click.option("--goodput", type=click.FloatRange(0.01, 1), metavar="SHARE",
+                 help="Also find the highest rate at which this share keeps the promises."),
     click.option("--warmup", type=click.FloatRange(0, 0.9), default=0.0,
                  help="Share of the first requests left out of the times."),
     click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV",
@@ -114,7 +119,12 @@ def command(**told: Unpack[ServeOptions]) -> None:
         warmup=told["warmup"],
         with_kv=told["ttft_includes_kv"],
     )
-    answer = Answer(summary, run, intervals(fleet.cluster, workload, slo=slo, nominal=summary))
+    answer = Answer(
+        summary,
+        run,
+        intervals(fleet.cluster, workload, slo=slo, nominal=summary),
+        _goodput(told, fleet, workload, slo),
+    )
     if told["output"] is not None:
         write_requests(told["output"], run.times, tuple(e.name for e in run.engines))
     if told["timeline"] is not None:
@@ -134,6 +144,17 @@ class Answer:
     summary: Summary
     run: ClusterRun
     intervals: Mapping[str, Interval]
+    goodput: Goodput | None = None
+
+
+def _goodput(
+    told: ServeOptions, fleet: Fleet, workload: Workload, slo: Slo | None
+) -> Goodput | None:
+    if told["goodput"] is None:
+        return None
+    if slo is None:
+        raise UsageError("--goodput of what promise?", remedy="give --ttft and --tpot")
+    return find_goodput(fleet.cluster, workload, slo, share=told["goodput"])
 
 
 def _print(answer: Answer, setup: Setup, fleet: Fleet, slo: Slo | None) -> None:
@@ -201,6 +222,9 @@ def _print_totals(answer: Answer, fleet: Fleet) -> None:
     if s.slo_share is not None and (doubt := answer.intervals.get("slo_share")):
         between = f"{percent(doubt.low)} to {percent(doubt.high)}"
         rows.append(["within the SLO", f"{percent(s.slo_share)} (90 %: {between})"])
+    if answer.goodput is not None:
+        found = answer.goodput
+        rows.append(["goodput", f"{found.rate:.2f} requests/s with {percent(found.share)} kept"])
     if s.usd_per_hour is not None and s.usd_per_million_tokens is not None:
         price = f"{s.usd_per_hour:,.2f} USD/h, {s.usd_per_million_tokens:.3f} USD a million tokens"
         rows.append(["cost", price])
@@ -230,6 +254,7 @@ def _json(answer: Answer, setup: Setup, fleet: Fleet) -> dict[str, object]:
     return {
         "summary": answer.summary,
         "intervals_90": answer.intervals,
+        "goodput": answer.goodput,
         "engines": answer.run.engines,
         "events": answer.run.events,
         "loop_events": answer.run.loop_events,

@@ -58,6 +58,7 @@ class ServeOptions(SharedOptions):
     ttft: str | None
     tpot: str | None
     ttft_includes_kv: bool
+    goodput: float | None
     warmup: float
     output: Path | None
     timeline: Path | None

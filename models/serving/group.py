@@ -82,7 +82,7 @@ def peak_flops(hardware: Hardware, dtype: str) -> float:
         AnalysisError: the spec states no peak that could stand for it.
     """
     peaks = hardware.device.peak_tflops
-    wider = {"fp8": "int8", "int8": "fp16", "fp16": "bf16", "bf16": "fp16"}
+    wider = {"fp8": "fp16", "int8": "fp16", "fp16": "bf16", "bf16": "fp16"}
     tried: list[str] = []
     while dtype not in tried:
         if dtype in peaks:

@@ -128,6 +128,8 @@ def test_a_cluster_that_falls_behind_is_told(run: Run) -> None:
         (("--model", "llama3-8b"), 2, "no requests"),
         ((*MADE, "--apart", "2-1"), 2, "expected X:Y"),
         ((*MADE, "--ttft", "1"), 2, "--ttft 1"),
+        ((*MADE, "--goodput", "0.9"), 2, "--goodput of what promise"),
+        ((*MADE, "--ttft", "1ms", "--tpot", "1ms", "--goodput", "0.9"), 1, "at no rate 90%"),
         ((*MADE, "--requests", "x.csv"), 2, "--requests brings its own times"),
         (("--model", "llama3-8b", "--requests", "nolog.csv"), 3, "no such file"),
         ((*MADE, "--hw", "l4", "--tp", "64"), 1, ""),
@@ -148,6 +150,15 @@ def test_the_published_form_and_the_roofline_can_be_asked_for(run: Run) -> None:
     texts = [run(*MADE, "--form", form, "--json")[1] for form in ("engine", "roofline", "sum")]
     medians = [json.loads(text)["summary"]["tpot"]["p50"] for text in texts]
     assert len(set(medians)) == 3
+
+
+def test_goodput_is_the_rate_at_which_the_promise_begins_to_break(run: Run) -> None:
+    options = (*MADE, "--ttft", "100ms", "--tpot", "12ms", "--goodput", "0.9", "--json")
+    found = json.loads(run(*options)[1])["goodput"]
+    assert found["share"] >= 0.9
+    faster = ("--rate-scale", str(found["rate"] / 4 * 1.3))
+    again = json.loads(run(*MADE, "--ttft", "100ms", "--tpot", "12ms", *faster, "--json")[1])
+    assert again["summary"]["slo_share"] < 0.9
 
 
 @pytest.mark.shared

@@ -143,12 +143,13 @@ def _host_reasons(
         cause: np.zeros(len(gaps), dtype=np.int64)
         for cause in (IdleCause.SYNC, IdleCause.OVERHEAD, IdleCause.DATALOADER)
     }
+    waits = host_waits(timeline)
     lane = np.where(gaps.launch >= 0, timeline.graph.nodes.lane[gaps.launch], NONE)
     for thread in np.unique(lane[lane >= 0]).tolist():
         mine = lane == thread
         part, reasons = host.where(mine), [NO_INTERVALS]
         explained = np.zeros(int(mine.sum()), dtype=np.int64)
-        spans = (host_waits(timeline, thread), overhead, _loader_spans(timeline, thread))
+        spans = (waits.of(thread), overhead, _loader_spans(timeline, thread))
         for values, own in zip(found.values(), spans, strict=True):
             reasons.append(own)
             so_far = overlap_ns(part, together(reasons))
@@ -157,28 +158,38 @@ def _host_reasons(
     return found
 
 
-def host_waits(timeline: Timeline, lane: int) -> Intervals:
-    """Give when a host thread was blocked by the device: from the call's begin to its end.
+@dataclass(frozen=True, slots=True, eq=False)
+class HostWaits:
+    """When host threads were blocked by the device, shape (waits,) each."""
+
+    lane: Int32s
+    spans: Intervals
+
+    def of(self, lane: int) -> Intervals:
+        """Give one thread's."""
+        return self.spans.where(self.lane == lane)
+
+
+def host_waits(timeline: Timeline) -> HostWaits:
+    """Give all blocking calls, each from its begin to its end.
 
     A waiting row starts where its wait ends; it began when the row before it let it.
     """
     graph = timeline.graph
-    begins = _begins_ns(timeline)
     names = np.array([name in WAITING_OPERATORS for name in graph.names], dtype=bool)
     waits = (graph.nodes.category == Category.SYNC) | names[graph.nodes.name]
-    rows = np.flatnonzero(waits & (graph.nodes.lane == lane))
-    return Intervals(begins[rows], timeline.end_ns[rows])
-
-
-def _begins_ns(timeline: Timeline) -> Int64s:
-    """Give when each row's thread reached it, shape (nodes,); its start where no row is before."""
-    graph = timeline.graph
+    rows = np.flatnonzero(waits)
     begins = np.full(len(graph), np.iinfo(np.int64).min)
-    order = graph.edge_kind == EdgeKind.HOST_ORDER
-    ready = timeline.end_ns[graph.edge_source] + graph.edge_lag_ns
-    np.maximum.at(begins, graph.edge_target()[order], ready[order])
-    known = begins > np.iinfo(np.int64).min
-    return np.where(known, np.minimum(begins, timeline.start_ns), timeline.start_ns)
+    target = graph.edge_target()
+    order = np.flatnonzero((graph.edge_kind == EdgeKind.HOST_ORDER) & waits[target])
+    source = graph.edge_source[order]
+    ready = timeline.start_ns[source] + timeline.duration_ns[source] + graph.edge_lag_ns[order]
+    np.maximum.at(begins, target[order], ready)
+    known = begins[rows] > np.iinfo(np.int64).min
+    start = timeline.start_ns[rows]
+    begin = np.where(known, np.minimum(begins[rows], start), start)
+    spans = Intervals(begin, start + timeline.duration_ns[rows])
+    return HostWaits(graph.nodes.lane[rows], spans)
 
 
 def _loader_spans(timeline: Timeline, lane: int) -> Intervals:

@@ -88,7 +88,7 @@ def _host_busy_ns(activity: Activity, calls: Int64s, window: Window) -> int:
     lane = int(np.bincount(timeline.graph.nodes.lane[calls]).argmax())
     rows = np.flatnonzero(timeline.graph.nodes.lane == lane)
     spans = Intervals(timeline.start_ns[rows], timeline.end_ns[rows])
-    waits = host_waits(timeline, lane).within(window.first_ns, window.last_ns)
+    waits = host_waits(timeline).of(lane).within(window.first_ns, window.last_ns)
     busy = spans.within(window.first_ns, window.last_ns)
     both = Intervals(
         np.concatenate((busy.start_ns, waits.start_ns)),

@@ -46,6 +46,7 @@ def command(
     if not et and not trace:
         raise UsageError("nothing to convert", remedy="give --et, --trace or both")
     sources = find_sources(et, trace)
+    _keep_inputs(output, sources)
     if profile == "astra":
         _astra([convert(s, allow_partial=allow_partial) for s in sources], output, as_json=as_json)
         return
@@ -82,6 +83,15 @@ def source_of(sources: list[Sources], converted: Converted) -> Sources:
     """Give the files a graph came from; a single pair may not know its rank by name."""
     rank = converted.report.rank
     return next((s for s in sources if s.rank == rank), sources[0])
+
+
+def _keep_inputs(output: Path, sources: list[Sources]) -> None:
+    """Refuse to write over a recording: it may be the only one."""
+    inputs = {path.resolve() for s in sources for path in (s.et, s.trace) if path is not None}
+    for source in sources:
+        path = _place(output, source, many=len(sources) > 1)
+        if path.resolve() in inputs:
+            raise UsageError("is one of the inputs", where=path, remedy="choose another -o")
 
 
 def _place(output: Path, source: Sources, *, many: bool) -> Path:

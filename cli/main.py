@@ -61,6 +61,17 @@ def _etsim() -> None:
     """Replay recorded PyTorch runs on hardware you do not have."""
 
 
+def _show_usage(error: click.ClickException) -> None:
+    """One line, as for our own errors; a group called without a verb shows its help instead."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and error.message == context.get_help():
+        error.show()
+        return
+    told = " ".join(error.format_message().split())
+    remedy = f" (see {context.command_path} --help)" if context is not None else ""
+    click.echo(f"error: {told}{remedy}", err=True)
+
+
 def main() -> None:
     """Run the command line; every EtsimError becomes one line on stderr and its exit code."""
     try:
@@ -69,7 +80,7 @@ def main() -> None:
         click.echo(f"error: {error.line()}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         sys.exit(2)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

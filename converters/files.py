@@ -1,6 +1,7 @@
 """Read whole files, gzipped or plain, and tell by their content what they are."""
 
 import difflib
+import re
 import zlib
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from ..models.errors import InputError, TraceFormatError
 GZIP_MAGIC = b"\x1f\x8b"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 HEAD_BYTES = 65536
+_VERSION = re.compile(rb"\x0a[\x01-\x10][0-9][0-9.]*\x12")
 
 
 class FileKind(StrEnum):
@@ -96,7 +98,9 @@ def _frames_chakra(data: bytes) -> bool:
         size |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return 0 < size < len(data) and data[place + 1] in (0x0A, 0x12)
+            # a version stands first in most files: one that is cut in its first message, too
+            whole = 0 < size < len(data) and data[place + 1] in (0x0A, 0x12)
+            return whole or _VERSION.match(data, place + 1) is not None
     return False
 
 
@@ -105,8 +109,9 @@ def expect_kind(found: FileKind, wanted: FileKind, path: Path, option: str) -> N
     if found is wanted:
         return
     swapped = {found, wanted} == {FileKind.EXECUTION_TRACE, FileKind.KINETO}
-    remedy = "swap --et and --trace?" if swapped else f"{option} takes a {wanted}"
-    raise TraceFormatError(f"is {_article(found)}, not a {wanted}", where=path, remedy=remedy)
+    remedy = "swap --et and --trace?" if swapped else f"{option} takes {_article(wanted)}"
+    told = f"is {_article(found)}, not {_article(wanted)}"
+    raise TraceFormatError(told, where=path, remedy=remedy)
 
 
 def _article(kind: FileKind) -> str:

@@ -210,8 +210,14 @@ def test_only_a_run_without_device_work_on_an_accelerator_is_offloaded() -> None
     assert not needs_offload(link(run.trace()).graph, A100)
 
 
-NAMED = (("aten::addmm", ADDMM), ("aten::relu", RELU), ("aten::linear", LINEAR),
-         ("aten::t", RELU), ("aten::item", {}), ("aten::_foreach_add_", RELU))  # fmt: skip
+NAMED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("aten::addmm", ADDMM),
+    ("aten::relu", RELU),
+    ("aten::linear", LINEAR),
+    ("aten::t", RELU),
+    ("aten::item", {}),
+    ("aten::_foreach_add_", RELU),
+)
 
 
 @st.composite

@@ -8,11 +8,13 @@ from ..simulator.breakdown.parts import Parts
 from ..simulator.breakdown.report import RankBreakdown
 from ..simulator.breakdown.step_stats import Spread
 from ..simulator.collective_skew import SkewReport
+from ..simulator.idle import IdleCause
 from .breakdown_json import parts_json
 from .output import ms, note, percent, print_csv, print_table, say
 
 _HEADER = ("ms", "computing", "exposed comm", "exposed copies", "idle", "comm overlapped")
 _UNKNOWN = "-"
+MOST_RANKS_ABREAST = 8
 MOST_GROUPS = 30  # shown as text; --csv and --json have all
 
 
@@ -108,11 +110,21 @@ def _show_idle(result: Result) -> None:
     causes = sorted({cause for rank in result.ranks for cause in rank.idle_by_cause})
     if not causes or all(rank.cpu_only for rank in result.ranks):
         return
-    totals = {c: sum(r.idle_by_cause.get(c, 0) for r in result.ranks) for c in causes}
-    ordered = sorted(causes, key=lambda c: -totals[c])
-    header = ("idle because of", *(f"rank {r.rank} ms" for r in result.ranks))
-    rows = [(c, *(ms(r.idle_by_cause.get(c, 0)) for r in result.ranks)) for c in ordered]
+    lost = {c: [r.idle_by_cause.get(c, 0) for r in result.ranks] for c in causes}
+    ordered = sorted(causes, key=lambda c: -sum(lost[c]))
+    if len(result.ranks) <= MOST_RANKS_ABREAST:
+        header = ("idle because of", *(f"rank {r.rank} ms" for r in result.ranks))
+        rows = [(c, *map(ms, lost[c])) for c in ordered]
+    else:
+        header = ("idle because of", "mean ms", "most ms", "on rank")
+        rows = [_worst_rank(result, cause, lost[cause]) for cause in ordered]
     print_table(header, rows, title="Why the device was idle")
+
+
+def _worst_rank(result: Result, cause: IdleCause, lost_ns: list[int]) -> tuple[str, ...]:
+    place = max(range(len(lost_ns)), key=lambda i: lost_ns[i])
+    mean, worst = ms(sum(lost_ns) / len(lost_ns)), ms(lost_ns[place])
+    return cause, mean, worst, str(result.ranks[place].rank)
 
 
 def _show_launches(result: Result) -> None:

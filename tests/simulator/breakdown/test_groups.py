@@ -13,6 +13,7 @@ from etsim.simulator.breakdown.groups import BETWEEN_STEPS, Grouping
 from etsim.simulator.breakdown.owners import NO_GROUP, WHOLE_PATHS, ModulePaths
 from etsim.simulator.breakdown.report import RankBreakdown, Wanted, break_down
 from etsim.simulator.breakdown.selection import Selection
+from etsim.simulator.replay import replay
 from etsim.tests.strategies import execution_graphs
 from etsim.tests.timelines import Drawing
 
@@ -120,9 +121,11 @@ def _values(parts: object) -> list[int]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(execution_graphs(min_rows=1), st.sampled_from(Grouping))
-def test_every_breakdown_of_any_graph_adds_up(graph: ExecutionGraph, by: Grouping) -> None:
-    timeline = measured(graph)
+@given(execution_graphs(min_rows=1), st.sampled_from(Grouping), st.booleans())
+def test_every_breakdown_of_any_graph_adds_up(
+    graph: ExecutionGraph, by: Grouping, replayed: bool
+) -> None:
+    timeline = replay(graph) if replayed else measured(graph)
     if not len(activity_of(timeline, graph.meta.rank)):
         return
     for found in break_down([timeline], Wanted(by)):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from etsim.models import specs
+from etsim.models.errors import InputError
 from etsim.models.hardware import Hardware
 from etsim.models.serving.card_files import load_card
 from etsim.models.serving.group import PRECISIONS, Group, Precision, group_of
@@ -28,16 +29,6 @@ HERE = Path(__file__).resolve().parent
 DATA = HERE.parent.parent / "shared" / "data" / "kernels"
 # What an engine keeps for activations and its own buffers on each device, beside 10 % of memory.
 ENGINE_BYTES = 2e9
-CARDS = {
-    "meta-llama/Llama-3.1-70B": "llama3-70b",
-    "meta-llama/Llama-3.1-8B-Instruct": "llama3-8b",
-    "nvidia/Llama-3.1-8B-Instruct-FP8": "llama3-8b",
-    "Qwen/Qwen3-32B": "qwen3-32b",
-    "Qwen/Qwen3-235B-A22B-FP8": "qwen3-235b-a22b",
-    "deepseek-ai/DeepSeek-V3": "deepseek-v3",
-    "deepseek-ai/DeepSeek-R1": "deepseek-v3",
-    "llama2-70b": "llama2-70b",
-}
 # The tables' names of the machines -> our specs.
 MACHINES = {
     "a100-80gb": str(HERE / "specs" / "nd-a100-v4.yaml"),
@@ -48,8 +39,24 @@ Row = dict[str, str]
 
 
 def machine(name: str) -> Hardware:
-    """Load the spec of a table's system."""
-    return specs.load(MACHINES.get(name, name.replace("_", "-")))
+    """Load the spec of a table's system: `h100_sxm`, `gb200_sxm`, ..."""
+    plain = name.replace("_", "-")
+    if plain not in specs.catalogue() and plain.removesuffix("-sxm") in specs.catalogue():
+        plain = plain.removesuffix("-sxm")
+    return specs.load(MACHINES.get(name, plain))
+
+
+def card_of(model: str) -> ModelCard | None:
+    """Load a table's model, None where there is no card of it."""
+    try:
+        return load_card(model)
+    except InputError:
+        return None
+
+
+def precision_of(told: str) -> Precision:
+    """Give the precision that a table tells; unpublished means bf16."""
+    return PRECISIONS[{"nvfp4": "fp4", "int4": "w4a16"}.get(told, told or "bf16")]
 
 
 def at_peak(hardware: Hardware, tp: int, precision: Precision) -> Group:
@@ -118,7 +125,7 @@ def serving_points(
     rows: Iterable[Row], system: str, model: str, backend: str, precision: Precision
 ) -> list[Point]:
     """Give the TPOT of aggregated serving at steady concurrency, one system, model and backend."""
-    card = load_card(CARDS[model])
+    card = load_card(model)
     points = []
     for row in rows:
         if (row["system"], row["model_path"], row["backend"]) != (system, model, backend):
@@ -194,17 +201,18 @@ def flop_ratio(source: Hardware, target: Hardware) -> float:
 
 
 def splitwise(data: Path, source: str, target: str) -> list[Outcome]:
-    """Give prefill and decode from one system of the Splitwise table to the other."""
+    """Give prefill and decode from one system of the Splitwise table to the other, each model."""
     rows = read(data / "splitwise_llm.csv.gz")
     outcomes = []
-    for phase, plain in (("decode", memory_ratio), ("prefill", flop_ratio)):
-        name = f"{phase} Llama-2-70B fp16, {source} -> {target}"
-        question = Question(
-            name, load_card("llama2-70b"), PRECISIONS["fp16"], source, target, plain
-        )
-        here = splitwise_points(rows, source, phase)
-        outcome = transfer(question, here, splitwise_points(rows, target, phase))
-        outcomes += [outcome] if outcome else []
+    for model in sorted({row["model"] for row in rows}):
+        own = [row for row in rows if row["model"] == model]
+        for phase, plain in (("decode", memory_ratio), ("prefill", flop_ratio)):
+            name = f"{phase} {model} fp16, {source} -> {target}"
+            card = load_card(model)
+            question = Question(name, card, PRECISIONS["fp16"], source, target, plain)
+            here = splitwise_points(own, source, phase)
+            outcome = transfer(question, here, splitwise_points(own, target, phase))
+            outcomes += [outcome] if outcome else []
     return outcomes
 
 
@@ -214,13 +222,15 @@ def serving(data: Path, source: str, target: str) -> list[Outcome]:
     kinds = sorted({(r["model_path"], r["backend"], r["precision"]) for r in rows})
     outcomes = []
     for model, backend, told in kinds:
-        if model not in CARDS or not told:  # precision "" was not published
+        card = card_of(model)
+        if card is None:
             continue
-        precision = PRECISIONS.get(told, PRECISIONS["bf16"])
+        precision = precision_of(told)
         name = f"TPOT {model.split('/')[-1]} {told} {backend}, {source} -> {target}"
-        question = Question(name, load_card(CARDS[model]), precision, source, target, memory_ratio)
-        here = serving_points(rows, source, model, backend, precision)
-        there = serving_points(rows, target, model, backend, precision)
+        question = Question(name, card, precision, source, target, memory_ratio)
+        own = [row for row in rows if row["precision"] == told]
+        here = serving_points(own, source, model, backend, precision)
+        there = serving_points(own, target, model, backend, precision)
         outcome = transfer(question, here, there)
         outcomes += [outcome] if outcome else []
     return outcomes

@@ -14,18 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from etsim.benchmarks.serving_accuracy import (
-    CARDS,
     DATA,
     at_peak,
+    card_of,
     machine,
+    precision_of,
     read,
     serving_points,
 )
-from etsim.models.serving.card_files import load_card
 from etsim.models.serving.group import (
     COMPUTE_EFFICIENCY,
     MEMORY_EFFICIENCY,
-    PRECISIONS,
 )
 from etsim.models.serving.step_cost import ENGINE
 from etsim.models.serving.step_time import step_parts
@@ -43,11 +42,11 @@ def measured_sets(data: Path) -> dict[tuple[str, str, str, str], Steps]:
     sets: dict[tuple[str, str, str, str], Steps] = {}
     for kind in kinds:
         system, model, backend, told = kind
-        if model not in CARDS:
+        card = card_of(model)
+        if card is None:
             continue
-        precision = PRECISIONS.get(told, PRECISIONS["bf16"])
+        precision, hardware = precision_of(told), machine(system)
         chosen = [r for r in rows if r["precision"] == told]
-        card, hardware = load_card(CARDS[model]), machine(system)
         steps = []
         for point in serving_points(chosen, system, model, backend, precision):
             group = at_peak(hardware, point.tp, precision)

@@ -1,7 +1,9 @@
 """Reads model cards: our YAML by name or path, or a Hugging Face config.json as it is."""
 
 import difflib
+import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,8 @@ from .model_card import Experts, Latent, ModelCard
 
 CARDS = Path(__file__).resolve().parent.parent / "llms"
 _DTYPE_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "fp8": 1.0, "int8": 1.0}
+# What a name says of training or number format, not of the shapes.
+_VARIANT = re.compile(r"-(instruct|chat|base|hf|it|fp8|fp4|nvfp4|int4|awq|gptq|bf16|dynamic)$")
 _DENSE_TYPES = {  # ungated FFN of two matrices, by Hugging Face's model_type
     "opt", "gpt2", "gpt_neox", "bloom", "falcon", "gptj", "starcoder2", "phi",
 }  # fmt: skip
@@ -41,6 +45,7 @@ class _CardFile(msgspec.Struct, forbid_unknown_fields=True):
     head_dim: int
     ffn: int
     vocab: int
+    aliases: list[str] = []
     gated: bool = True
     tied: bool = False
     weight_bytes: float = 2.0
@@ -93,8 +98,28 @@ def known_cards() -> list[str]:
     return sorted(path.stem for path in CARDS.glob("*.yaml"))
 
 
+@cache
+def _card_of_alias() -> dict[str, str]:
+    """Give the card of every name a model goes by, in `_plain` form."""
+    names: dict[str, str] = {}
+    for path in sorted(CARDS.glob("*.yaml")):
+        told = msgspec.yaml.decode(path.read_bytes(), type=_CardFile)
+        names |= {_plain(name): path.stem for name in (told.name, *told.aliases)}
+    return names
+
+
+def _plain(name: str) -> str:
+    """Bring `meta-llama/Llama-3.1-8B-Instruct-FP8` to `llama-3.1-8b`."""
+    plain = name.rsplit("/", 1)[-1].lower().replace("_", "-")
+    while (shorter := _VARIANT.sub("", plain)) != plain:
+        plain = shorter
+    return plain
+
+
 def load_card(name: str | Path) -> ModelCard:
-    """Load a model by its known name, a card's path, a config.json, or a folder that has one.
+    """Load a model by a name it goes by (Hugging Face's too) or a path.
+
+    A path is that of a card's YAML, of a config.json, or of a folder that has one.
 
     Raises:
         InputError: there is no such card or file; the nearest known name is told.
@@ -103,8 +128,8 @@ def load_card(name: str | Path) -> ModelCard:
     path = Path(name)
     if path.is_dir():
         path = path / "config.json"
-    if not path.exists():
-        path = CARDS / f"{str(name).lower()}.yaml"
+    if not path.exists() and (known := _card_of_alias().get(_plain(str(name)))):
+        path = CARDS / f"{known}.yaml"
     if not path.exists():
         near = difflib.get_close_matches(str(name).lower(), known_cards(), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -125,7 +150,7 @@ def read_card(content: bytes, path: Path) -> ModelCard:
     values = {
         field: getattr(told, field)
         for field in told.__struct_fields__
-        if field not in {"latent", "experts", "source", "sources"}
+        if field not in {"latent", "experts", "source", "sources", "aliases"}
     }
     card = ModelCard(
         **values,

@@ -29,6 +29,7 @@ class Precision:
 PRECISIONS: Mapping[str, Precision] = {
     "bf16": Precision(),
     "fp16": Precision("fp16"),
+    "fp4": Precision("fp4", 0.5, 2.0, 2.0),
     "fp8": Precision("fp8", 1.0, 2.0, 2.0),
     "int8": Precision("int8", 1.0, 2.0, 2.0),
     "w8a16": Precision("fp16", 1.0, 2.0, 2.0),
@@ -82,7 +83,7 @@ def peak_flops(hardware: Hardware, dtype: str) -> float:
         AnalysisError: the spec states no peak that could stand for it.
     """
     peaks = hardware.device.peak_tflops
-    wider = {"fp8": "fp16", "int8": "fp16", "fp16": "bf16", "bf16": "fp16"}
+    wider = {"fp4": "fp8", "fp8": "fp16", "int8": "fp16", "fp16": "bf16", "bf16": "fp16"}
     tried: list[str] = []
     while dtype not in tried:
         if dtype in peaks:

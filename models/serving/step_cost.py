@@ -55,6 +55,7 @@ class StepCost(Protocol):
 # serving_formula.py): the engine form with constants from other models, the bare roofline, and
 # steps scaled from a measured source (benchmarks/serving_accuracy.py).
 ENGINE_SPREAD = 0.36
+ENGINE_SPREAD_EXPERTS = 0.60  # the same of models with experts
 FORMULA_SPREAD = 0.50
 TRACE_SPREAD = 0.15
 
@@ -112,7 +113,8 @@ class EngineCost:
         if self._origin is not None:
             return self._origin
         text = f"engine formula for {self.card.name} on {self.group.tp} x {self.group.name}"
-        return Origin(Source.FORMULA, text, ENGINE_SPREAD)
+        spread = ENGINE_SPREAD if self.card.experts is None else ENGINE_SPREAD_EXPERTS
+        return Origin(Source.FORMULA, text, spread)
 
     def step_ns(self, work: StepWork) -> float:
         """Give the parts' sum."""

@@ -99,7 +99,30 @@ def test_a_faulty_config_is_told(tmp_path: Path, changes: dict[str, object], tol
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean llama2-70b"):
-        load_card("llama2_70b")
+        load_card("llama2-70x")
+
+
+@pytest.mark.parametrize(
+    ("told", "card"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "llama3-8b"),
+        ("nvidia/Llama-3.1-70B-Instruct-FP8", "llama3-70b"),
+        ("Qwen/Qwen3-32B", "qwen3-32b"),
+        ("deepseek-ai/DeepSeek-R1", "deepseek-v3"),
+        ("LLAMA2-70B", "llama2-70b"),
+    ],
+)
+def test_a_model_is_found_by_the_names_it_goes_by(told: str, card: str) -> None:
+    assert load_card(told).name == card
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [("llama3-405b", 405.9), ("kimi-k2", 1027), ("gpt-oss-120b", 116.8), ("gpt-oss-20b", 20.9),
+     ("qwen3-30b-a3b", 30.5), ("bloom-176b", 176.2), ("qwen3-8b", 8.19), ("opt-66b", 65.7)],
+)  # fmt: skip
+def test_cards_come_to_the_published_sizes(name: str, billions: float) -> None:
+    assert load_card(name).total_params / 1e9 == pytest.approx(billions, rel=0.01)
 
 
 def test_an_unknown_key_in_a_card_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Transfers between devices on another machine: the measured transfer times a ratio of models."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph import NONE, Category, Collective, ExecutionGraph, Int64s, Provenance
 from ..hardware import Hardware
@@ -28,6 +29,20 @@ def price_link_rows(
             f"{unpriced} transfers between devices stay as measured: source or target states no "
             "link that joins so many devices"
         )
+
+
+def never_sent(graph: ExecutionGraph) -> NDArray[np.bool_]:
+    """Tell which transfers a what-if put into the graph, shape (nodes,): nobody measured them."""
+    nodes = graph.nodes
+    inserted = (nodes.duration_ns <= 0) & (nodes.provenance == Provenance.ROOFLINE)
+    wanted: NDArray[np.bool_] = inserted & np.isin(nodes.category, LINK_CATEGORIES)
+    return wanted
+
+
+def price_never_sent(graph: ExecutionGraph, target: Hardware, prices: RowPrices) -> None:
+    """Price only those, on the recording's own machine: what was measured stays."""
+    for chosen, message in _messages(graph, np.flatnonzero(never_sent(graph))):
+        _put(graph, chosen, (None, _modelled(message, target)), prices)
 
 
 def _messages(graph: ExecutionGraph, rows: Int64s) -> list[tuple[Int64s, Collective]]:

@@ -14,7 +14,7 @@ from .cpu_prices import price_cpu_operators
 from .device_prices import price_device_rows, unmeasured
 from .host_prices import HOST_CATEGORIES, price_host_rows, price_lags
 from .kernel_rules import KernelRules, default_rules
-from .link_prices import LINK_CATEGORIES, price_link_rows
+from .link_prices import LINK_CATEGORIES, never_sent, price_link_rows, price_never_sent
 from .priced import Priced
 from .row_prices import RowPrices
 
@@ -32,11 +32,12 @@ def price(
     prices = RowPrices.as_measured(graph)
     _name_bounds(graph, prices)
     same = source is not None and source.name == target.name
-    if same and not np.any(unmeasured(graph)):
+    if same and not np.any(unmeasured(graph) | never_sent(graph)):
         return prices.finished(graph.edge_lag_ns)
     known_rules = rules or default_rules()
     if same:  # only what was never measured is priced, from the model alone
         price_device_rows(graph, source, target, prices, known_rules)
+        price_never_sent(graph, target, prices)
         return prices.finished(graph.edge_lag_ns)
     price_host_rows(graph, source, target, prices)
     price_cpu_operators(graph, source, target, prices)

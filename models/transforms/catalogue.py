@@ -1,6 +1,6 @@
 """All transforms: importing this file registers them."""
 
-from . import kernels, resources
+from . import ddp, kernels, resources
 from .registry import Asked, Transform, parse_asked, transforms
 
-__all__ = ["Asked", "Transform", "kernels", "parse_asked", "resources", "transforms"]
+__all__ = ["Asked", "Transform", "ddp", "kernels", "parse_asked", "resources", "transforms"]

@@ -1,31 +1,21 @@
-"""Edits of graphs, all pure: scale, remove with bridging, insert. Row order and soundness are kept.
+"""Edits of graphs, all pure: scale, remove with bridging. Row order and soundness are kept.
 
 remove b:   a --2--> b --1--> c       becomes       a --3--> c
-insert n:   a -----> c                becomes       a -----> n -----> c   (the edges one gives)
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AnalysisError
 from ..graph import (
-    COLUMN_DEFAULTS,
-    COLUMN_TYPES,
     NONE,
     Category,
-    Columns,
     EdgeKind,
     ExecutionGraph,
-    Lane,
-    LaneKind,
-    Provenance,
     Step,
 )
-from ..graph_builder import KIND_OF_CATEGORY
-from ..merge_order import reordered
 
 Mask = NDArray[np.bool_]
 ORDER_KINDS = (EdgeKind.HOST_ORDER, EdgeKind.STREAM_ORDER)
@@ -113,92 +103,6 @@ def _kept(
             Step(s.name, int(place[s.begin_row]), int(place[s.end_row])) for s in graph.steps
         ),
     ).checked()
-
-
-@dataclass(slots=True)
-class Insertion:
-    """Rows and edges to add to a graph; `done` gives the new graph.
-
-    A new row is named by the number that `row` returns; edges may name old rows and new ones.
-    """
-
-    graph: ExecutionGraph
-    _rows: list[dict[str, int]] = field(default_factory=list)
-    _anchors: list[int] = field(default_factory=list)
-    _edges: list[tuple[int, int, EdgeKind, int]] = field(default_factory=list)
-    _names: list[str] = field(default_factory=list)
-    _lanes: list[Lane] = field(default_factory=list)
-
-    def name(self, text: str) -> int:
-        """Give the index of a name, added where it is new."""
-        names = [*self.graph.names, *self._names]
-        if text not in names:
-            self._names.append(text)
-            return len(names)
-        return names.index(text)
-
-    def lane(self, kind: LaneKind, group: int, number: int, name: str = "") -> int:
-        """Give the index of a new lane."""
-        self._lanes.append(Lane(kind, group, number, name))
-        return len(self.graph.lanes) + len(self._lanes) - 1
-
-    def row(
-        self, after: int, name: str, lane: int, category: Category, duration_ns: int, **columns: int
-    ) -> int:
-        """Add a row that stands behind the old row `after`; gives its number.
-
-        Rank, step, module and phase are those of `after` unless given.
-        """
-        inherited = {
-            key: int(getattr(self.graph.nodes, key)[after])
-            for key in ("rank", "step", "module", "phase", "start_ns")
-        }
-        self._rows.append(
-            {
-                **inherited,
-                "name": self.name(name),
-                "lane": lane,
-                "category": int(category),
-                "kind": int(KIND_OF_CATEGORY.get(category, COLUMN_DEFAULTS["kind"])),
-                "duration_ns": duration_ns,
-                "provenance": int(Provenance.MEASURED),
-                **columns,
-            }
-        )
-        self._anchors.append(after)
-        return len(self.graph) + len(self._rows) - 1
-
-    def edge(self, source: int, target: int, kind: EdgeKind, lag_ns: int = 0) -> None:
-        """Add an edge between old or new rows."""
-        self._edges.append((target, source, kind, lag_ns))
-
-    def done(self) -> ExecutionGraph:
-        """Give the graph with all additions, in order, checked."""
-        graph, count = self.graph, len(self.graph) + len(self._rows)
-        columns: dict[str, NDArray[Any]] = {
-            key: np.array(
-                [row.get(key, COLUMN_DEFAULTS.get(key, 0)) for row in self._rows], dtype=dtype
-            )
-            for key, dtype in COLUMN_TYPES.items()
-        }
-        added = np.array(self._edges, dtype=np.int64).reshape(-1, 4)
-        target = np.concatenate((graph.edge_target(), added[:, 0]))
-        source = np.concatenate((graph.edge_source, added[:, 1]))
-        order = np.lexsort((source, target))
-        counts = np.bincount(target, minlength=count)
-        stacked = replace(
-            graph,
-            nodes=graph.nodes.followed_by(Columns(**columns)),
-            edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            edge_source=source[order].astype(np.int32),
-            edge_kind=np.concatenate((graph.edge_kind, added[:, 2]))[order].astype(np.uint8),
-            edge_lag_ns=np.concatenate((graph.edge_lag_ns, added[:, 3]))[order],
-            names=(*graph.names, *self._names),
-            lanes=(*graph.lanes, *self._lanes),
-        )
-        anchor = np.concatenate((np.arange(len(graph)), np.array(self._anchors, dtype=np.int64)))
-        place = np.lexsort((np.arange(count), anchor))
-        return reordered(stacked, place).checked()
 
 
 def sound(graph: ExecutionGraph, what: str) -> ExecutionGraph:

@@ -31,6 +31,11 @@ class Parameter:
     is_text: bool = False
 
 
+MEBI_25 = Parameter(
+    "bucket", "cap of a bucket of gradients, DDP's bucket_cap_mb", float(25 << 20), Dimension.SIZE
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Transform:
     """A what-if.
@@ -61,6 +66,41 @@ class Asked:
     def __call__(self, scenario: Scenario) -> Scenario:
         """Apply it."""
         return self.transform.apply(scenario, self.values)
+
+
+def number(values: Mapping[str, Value], key: str, asked: str, *, above: float = 0.0) -> float:
+    """Give a parameter as a number above a bound.
+
+    Raises:
+        UsageError: it is not above.
+    """
+    value = float(values[key])
+    if not value > above:
+        raise UsageError(f"{asked}: {key} must be above {above:g}, not {value:g}")
+    return value
+
+
+def whole(values: Mapping[str, Value], key: str, asked: str, *, least: int) -> int:
+    """Give a parameter as a whole number of at least so much.
+
+    Raises:
+        UsageError: it is not whole, or less.
+    """
+    value = float(values[key])
+    if value != int(value) or value < least:
+        raise UsageError(f"{asked}: {key} must be a whole number from {least}, not {value:g}")
+    return int(value)
+
+
+def flag(values: Mapping[str, Value], key: str, asked: str) -> bool:
+    """Give a parameter as yes or no.
+
+    Raises:
+        UsageError: it is neither 1 nor 0.
+    """
+    if values[key] not in (0.0, 1.0):
+        raise UsageError(f"{asked}: {key} must be 0 or 1, not {values[key]}")
+    return bool(values[key])
 
 
 _TRANSFORMS: dict[str, Transform] = {}

@@ -10,19 +10,11 @@ from ..graph import Category, EdgeKind, ExecutionGraph
 from ..hardware import Hardware, Link, LinkTier
 from ..specs import load
 from .edit import scaled
-from .registry import Parameter, Transform, Value, register
+from .registry import Parameter, Transform, Value, number, register
 from .scenario import Scenario
 
 HOST_CATEGORIES = (Category.HOST, Category.LAUNCH, Category.ANNOTATION)
 HOST_EDGES = (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER)
-
-
-def _number(values: Mapping[str, Value], key: str, asked: str, *, above: float = 0.0) -> float:
-    """Give a parameter as a number above a bound."""
-    value = float(values[key])
-    if not value > above:
-        raise UsageError(f"{asked}: {key} must be above {above:g}, not {value:g}")
-    return value
 
 
 def host_scaled(graph: ExecutionGraph, factor: float) -> ExecutionGraph:
@@ -38,7 +30,7 @@ def _hardware(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 
 
 def _host(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
-    speed = _number(values, "speed", "host")
+    speed = number(values, "speed", "host")
     return scenario.with_graph(host_scaled(scenario.graph, 1 / speed))
 
 
@@ -54,7 +46,7 @@ def _link(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if tier not in {*tiers, "all"}:
         known = ", ".join(("all", *sorted(tiers)))
         raise UsageError(f"link: no tier {tier!r}", remedy=f"one of {known}")
-    bandwidth = _number(values, "bandwidth", "link")
+    bandwidth = number(values, "bandwidth", "link")
     latency = float(values["latency"])
 
     def changed(link: Link) -> Link:

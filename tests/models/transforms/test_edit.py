@@ -18,7 +18,8 @@ from etsim.models.graph import (
     same_graph,
 )
 from etsim.models.graph_builder import GraphBuilder
-from etsim.models.transforms.edit import Insertion, scaled, sound, without
+from etsim.models.transforms.edit import scaled, sound, without
+from etsim.models.transforms.insertion import Insertion
 from etsim.simulator.replay import replay
 
 LAUNCH_NS, KERNEL_NS, LATENCY_NS = 2, 10, 1

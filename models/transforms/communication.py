@@ -1,0 +1,230 @@
+"""Put collectives of gradients into a training run, as DistributedDataParallel's reducer does.
+
+    host     ... grad |copy|   grad |copy||issue| ... backward ends |wait|copy back| optimizer
+    comm                                  [all_reduce]   [all_reduce]
+
+With a device the copies are kernels behind their launches and the wait is one stream's for another.
+The collective's time is left to the prices of the target: its row has no duration of its own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..graph import (
+    NONE,
+    Category,
+    Collective,
+    EdgeKind,
+    ExecutionGraph,
+    LaneKind,
+    Operator,
+    Provenance,
+)
+from .buckets import Bucket
+from .insertion import Insertion
+from .recost import dispatch_ns, has_device, modelled_ns
+from .scenario import Scenario
+from .training import Gradient, Iteration
+
+COMMUNICATION_STREAM = 20
+COPY_CALLS = 6  # `reducer::mul_out` in traces: mul_out, mul, to, _to_copy, copy_, empty_strided
+COPY_BACK_CALLS = 3  # `reducer::copy_bucket_to_grad`: as_strided, copy_bucket_to_grad, copy_
+ISSUE_CALLS = 5  # `c10d::allreduce_`: five times a plain operator in traces of gloo
+WAKE_NS = 50_000  # until a worker thread has been woken: tens of microseconds on Linux
+
+
+def median_launch_ns(graph: ExecutionGraph) -> int:
+    """Give what a launch call costs in this run."""
+    launches = graph.nodes.category == Category.LAUNCH
+    return int(np.median(graph.nodes.duration_ns[launches])) if launches.any() else 0
+
+
+@dataclass(slots=True)
+class Communicator:
+    """Inserts collectives and the work around them; `scenario` gives the result."""
+
+    base: Scenario
+    group: str
+    ranks: int
+    insertion: Insertion = field(init=False)
+    _lanes: dict[int, int] = field(default_factory=dict)
+    _on_device: bool = field(init=False)
+    _dispatch_ns: int = field(init=False)
+    _launch_ns: int = field(init=False)
+    _kernels: list[int] = field(init=False)
+    _prices: dict[Operator, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        graph = self.base.graph
+        self.insertion = Insertion(graph)
+        self._on_device = has_device(graph)
+        self._dispatch_ns = dispatch_ns(graph)
+        self._launch_ns = median_launch_ns(graph)
+        self._kernels = np.flatnonzero(graph.nodes.category == Category.KERNEL).tolist()
+
+    @property
+    def scenario(self) -> Scenario:
+        """Give the scenario with everything inserted."""
+        return self.base.with_graph(self.insertion.done())
+
+    def learn(self, operators: Iterable[Operator]) -> None:
+        """Price operators that will be inserted, all at once."""
+        new = sorted({op for op in operators if op not in self._prices}, key=repr)
+        self._prices.update(zip(new, modelled_ns(self.base, new), strict=True))
+
+    def lane(self, rank: int) -> int:
+        """Give a rank's communication lane, made on first use."""
+        if rank not in self._lanes:
+            kind = LaneKind.DEVICE if self._on_device else LaneKind.HOST
+            number = COMMUNICATION_STREAM + len(self._lanes)
+            self._lanes[rank] = self.insertion.lane(kind, rank, number, "communication")
+        return self._lanes[rank]
+
+    def work(self, after: int, name: str, lane: int, operator: Operator, calls: int) -> int:
+        """Insert an operator behind a row: on its host thread, or as launch and kernel.
+
+        Returns:
+            The row whose end is the operator's: the kernel, or the host row.
+        """
+        self.learn([operator])
+        time_ns = self._prices[operator]
+        if not self._on_device:
+            duration = (calls - 1) * self._dispatch_ns + time_ns
+            return self.insertion.in_line(
+                after, name, lane, Category.HOST, duration, operator=operator
+            )
+        launch = self.insertion.in_line(
+            after, name, lane, Category.LAUNCH, self._launch_ns + calls * self._dispatch_ns
+        )
+        stream = self._stream(after)
+        kernel = self.insertion.in_line(
+            after, name, stream, Category.KERNEL, time_ns, self.gap_ns,
+            operator=operator, parent=launch, provenance=int(Provenance.ROOFLINE),
+        )  # fmt: skip
+        self.insertion.edge(launch, kernel, EdgeKind.LAUNCH, self.latency_ns)
+        return kernel
+
+    def host(self, after: int, name: str, lane: int, calls: int) -> int:
+        """Insert plain host time behind a row."""
+        category = Category.LAUNCH if self._on_device else Category.HOST
+        return self.insertion.in_line(after, name, lane, category, calls * self._dispatch_ns)
+
+    def collective(
+        self, after: int, kind: str, dtype: str, message_bytes: int, sources: Iterable[int] = ()
+    ) -> int:
+        """Insert an issue on the host thread of a row and the collective it starts.
+
+        Args:
+            after: the host row behind which it is issued.
+            kind: as in `Collective.kind`.
+            dtype: of the message.
+            message_bytes: of the message.
+            sources: device rows that it waits for, beside its issue.
+        """
+        graph = self.base.graph
+        rank, lane = int(graph.nodes.rank[after]), int(graph.nodes.lane[after])
+        issue = self.host(after, f"c10d::{kind}", lane, ISSUE_CALLS)
+        message = Collective(kind, self.group, tuple(range(self.ranks)), dtype, message_bytes)
+        row = self.insertion.in_line(
+            after, f"{'nccl' if self._on_device else 'gloo'}:{kind}", self.lane(rank),
+            Category.COLLECTIVE, 0, self.gap_ns if self._on_device else 0,
+            collective=message, provenance=int(Provenance.ROOFLINE),
+        )  # fmt: skip
+        if self._on_device:
+            self.insertion.edge(issue, row, EdgeKind.LAUNCH, self.latency_ns)
+            for source in {*sources, self.last_kernel(after)} - {NONE}:
+                self.insertion.edge(source, row, EdgeKind.STREAM_WAIT, self.gap_ns)
+        else:
+            self.insertion.edge(issue, row, EdgeKind.HANDOVER, WAKE_NS)
+        return row
+
+    def wait(self, collective: int, row: int) -> None:
+        """Let a row wait for a collective."""
+        kind = EdgeKind.STREAM_WAIT if self._on_device else EdgeKind.HANDOVER
+        self.insertion.edge(collective, row, kind, self.gap_ns if self._on_device else 0)
+
+    def last_kernel(self, after: int) -> int:
+        """Give the last kernel of a row's rank that stands at or before it, NONE without one."""
+        rank = int(self.base.graph.nodes.rank[after])
+        ranks = self.base.graph.nodes.rank
+        place = int(np.searchsorted(self._kernels, after, side="right")) - 1
+        while place >= 0 and ranks[self._kernels[place]] != rank:
+            place -= 1
+        return self._kernels[place] if place >= 0 else NONE
+
+    def _stream(self, after: int) -> int:
+        kernel = self.last_kernel(after)
+        if kernel == NONE:
+            kernel = self._kernels[0]
+        return int(self.base.graph.nodes.lane[kernel])
+
+    @property
+    def gap_ns(self) -> int:
+        """Give the gap between two kernels of a stream."""
+        return self.base.costs.device.kernel_gap_ns
+
+    @property
+    def latency_ns(self) -> int:
+        """Give the latency of a launch."""
+        return self.base.costs.device.launch_latency_ns
+
+
+def first_users(graph: ExecutionGraph, iteration: Iteration) -> int:
+    """Give the row that must wait for reduced gradients: the optimizer's first on its lane."""
+    device = graph.on_device()[iteration.optimizer]
+    kernels = iteration.optimizer[device]
+    if has_device(graph) and len(kernels):
+        return int(kernels[0])
+    return int(iteration.optimizer[0])
+
+
+def reduce_gradients(
+    communicator: Communicator,
+    iteration: Iteration,
+    buckets: Iterable[Bucket],
+    *,
+    overlap: bool,
+    copies: bool,
+    kind: str = "all_reduce",
+) -> None:
+    """Insert one iteration's reduction: copies into buckets, collectives, wait, copies back."""
+    graph = communicator.base.graph
+    for bucket in buckets:
+        sources = []
+        if copies:
+            sources = [_copy_in(communicator, gradient) for gradient in bucket.gradients]
+        after = bucket.ready_row if overlap else iteration.last
+        sent = communicator.collective(
+            after, kind, bucket.gradients[0].dtype, bucket.bytes, sources[-1:]
+        )
+        if not copies:
+            communicator.wait(sent, first_users(graph, iteration))
+            continue
+        for number, gradient in enumerate(bucket.gradients):
+            back = _copy_back(communicator, iteration, gradient)
+            if number == 0:
+                communicator.wait(sent, back)
+
+
+def _copy_in(communicator: Communicator, gradient: Gradient) -> int:
+    """DDP divides by the number of ranks on the way into the bucket."""
+    shape, dtype = gradient.shape, gradient.dtype
+    operator = Operator(
+        "aten::mul", input_shapes=(shape, ()), input_types=(dtype, "Scalar"),
+        output_shapes=(shape,), output_types=(dtype,),
+    )  # fmt: skip
+    lane = int(communicator.base.graph.nodes.lane[gradient.row])
+    return communicator.work(gradient.row, "reducer::mul_out", lane, operator, COPY_CALLS)
+
+
+def _copy_back(communicator: Communicator, iteration: Iteration, gradient: Gradient) -> int:
+    shape, dtype = gradient.shape, gradient.dtype
+    operator = Operator(
+        "aten::copy_", input_shapes=(shape, shape, ()), input_types=(dtype, dtype, "")
+    )
+    lane = int(communicator.base.graph.nodes.lane[int(iteration.optimizer[0])])
+    return communicator.work(
+        iteration.last, "reducer::copy_bucket_to_grad", lane, operator, COPY_BACK_CALLS
+    )

@@ -1,0 +1,176 @@
+"""Where a training step's parts stand in a graph: gradients, forward and backward, optimizer.
+
+    | forward ... backward (AccumulateGrad: a gradient is there) ... | Optimizer.step | ...
+      first                                                     last   optimizer rows
+
+An iteration ends with its `Optimizer.step`; steps need not be marked.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ..costs.tensors import ITEM_BYTES, dtype_of
+from ..errors import NeedsRecordingError
+from ..graph import NONE, Category, ExecutionGraph, Int64s
+from .edit import Mask
+
+ACCUMULATE = "AccumulateGrad"
+OPTIMIZER_STEP = "Optimizer.step"
+BACKWARD = "backward"
+OPTIMIZER = "optimizer"
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """A parameter's gradient at the place where it is ready; `row` is the last of its rows."""
+
+    row: int
+    accumulate_row: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Give its size."""
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Iteration:
+    """One training iteration of one rank.
+
+    Attributes:
+        first, last: the rows of forward and backward lie between, both included.
+        optimizer: the rows under `Optimizer.step`, its own mark first; never empty.
+    """
+
+    rank: int
+    first: int
+    last: int
+    optimizer: Int64s
+    gradients: tuple[Gradient, ...]
+
+    def forward_backward(self, graph: ExecutionGraph) -> Int64s:
+        """Give the rank's rows between `first` and `last`, without marks and the origin."""
+        rows = np.arange(self.first, self.last + 1)
+        mine = graph.nodes.rank[rows] == self.rank
+        plain: Int64s = rows[mine & ~fixed(graph)[rows]]
+        return plain
+
+
+def fixed(graph: ExecutionGraph) -> Mask:
+    """Tell which rows belong to no part: the origin, marks of steps."""
+    marks: Mask = graph.nodes.category == Category.ORIGIN
+    for step in graph.steps:
+        marks[[step.begin_row, step.end_row]] = True
+    return marks
+
+
+def named_rows(graph: ExecutionGraph, part: str) -> Int64s:
+    """Give the rows whose name holds a text."""
+    holds = np.array([part in name for name in graph.names], dtype=bool)
+    return np.flatnonzero(holds[graph.nodes.name])
+
+
+def in_phase(graph: ExecutionGraph, phase: str) -> Mask:
+    """Tell which rows are of a phase, shape (nodes,)."""
+    if phase not in graph.names:
+        return np.zeros(len(graph), dtype=bool)
+    found: Mask = graph.nodes.phase == graph.names.index(phase)
+    return found
+
+
+def iterations(graph: ExecutionGraph, what: str) -> list[Iteration]:
+    """Find the training iterations of all ranks, in order of rows.
+
+    Raises:
+        NeedsRecordingError: no optimizer step is marked, or no gradient has a shape.
+    """
+    steps = named_rows(graph, OPTIMIZER_STEP)
+    steps = steps[graph.nodes.category[steps] == Category.ANNOTATION]
+    if not len(steps):
+        raise NeedsRecordingError(
+            f"{what}: the recording has no optimizer step",
+            remedy="record whole training steps: forward, backward and optimizer.step()",
+        )
+    gradients = _gradients(graph)
+    if not gradients:
+        raise NeedsRecordingError(
+            f"{what}: no gradients with shapes (AccumulateGrad) in the recording",
+            remedy="record whole training steps with record_shapes=True",
+        )
+    found = []
+    for rank in np.unique(graph.nodes.rank[steps]).tolist():
+        after = NONE
+        for step in steps[graph.nodes.rank[steps] == rank].tolist():
+            optimizer = _under(graph, step, rank)
+            first = _first(graph, after + 1, step, rank)
+            mine = tuple(g for g in gradients.get(rank, ()) if first <= g.row < step)
+            last = int(np.flatnonzero(graph.nodes.rank[:step] == rank)[-1])
+            found.append(Iteration(rank, first, last, optimizer, mine))
+            after = int(optimizer[-1])
+    return sorted((it for it in found if it.gradients), key=lambda it: it.first)
+
+
+def _under(graph: ExecutionGraph, step: int, rank: int) -> Int64s:
+    """Give the rows that the optimizer issued: the run of its phase from its mark on."""
+    mine = np.arange(step, len(graph))
+    mine = mine[graph.nodes.rank[mine] == rank]
+    phase = in_phase(graph, OPTIMIZER)[mine]
+    device = graph.on_device()[mine]
+    other = np.flatnonzero(~phase & ~device)
+    rows: Int64s = mine[: int(other[0])] if len(other) else mine
+    later = np.flatnonzero(np.isin(rows, named_rows(graph, "Optimizer.zero_grad")))
+    rows = rows[: int(later[0])] if len(later) else rows
+    return rows if len(rows) else mine[:1]
+
+
+def _first(graph: ExecutionGraph, begin: int, end: int, rank: int) -> int:
+    """Give the first row of a rank that is neither optimizer nor mark."""
+    rows = np.arange(begin, end)
+    plain = (graph.nodes.rank[rows] == rank) & ~in_phase(graph, OPTIMIZER)[rows]
+    plain &= ~fixed(graph)[rows]
+    found = rows[plain]
+    return int(found[0]) if len(found) else begin
+
+
+def _gradients(graph: ExecutionGraph) -> dict[int, list[Gradient]]:
+    """Give the gradients of each rank in the order in which they are ready."""
+    result: dict[int, list[Gradient]] = {}
+    last = _last_rows(graph)
+    for row in named_rows(graph, ACCUMULATE).tolist():
+        operator = int(graph.nodes.operator[row])
+        if operator == NONE or not graph.operators[operator].input_shapes:
+            continue
+        shape = graph.operators[operator].input_shapes[0]
+        if not isinstance(shape, tuple) or not all(isinstance(size, int) for size in shape):
+            continue
+        types = graph.operators[operator].input_types
+        dtype = (dtype_of(types[0]) if types else "") or "fp32"
+        sizes = tuple(size for size in shape if isinstance(size, int))
+        gradient = Gradient(last.get(row, row), row, sizes, dtype)
+        result.setdefault(int(graph.nodes.rank[row]), []).append(gradient)
+    return result
+
+
+def _last_rows(graph: ExecutionGraph) -> dict[int, int]:
+    """Give for each AccumulateGrad the last row of its call: itself, its caller, its children."""
+    rows = named_rows(graph, ACCUMULATE).tolist()
+    parent = graph.nodes.parent
+    caller = {
+        row: int(parent[row])
+        for row in rows
+        if parent[row] != NONE and ACCUMULATE in graph.name_of(int(parent[row]))
+    }
+    inside = [row for row in rows if row in caller]
+    last = {row: max(row, caller[row]) for row in inside}
+    owner = {caller[row]: row for row in inside} | {row: row for row in inside}
+    for row, above in enumerate(parent.tolist()):
+        if above in owner:
+            at = owner[above]
+            last[at] = max(last[at], row)
+            if row not in owner:
+                owner[row] = at
+    return last

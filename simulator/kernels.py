@@ -17,7 +17,7 @@ Float64s = NDArray[np.float64]
 
 def longest_ends(
     edge_start: Sequence[int] | Int64s,
-    source: Sequence[int] | Int32s,
+    source: Sequence[int] | NDArray[np.uint32],
     lag_ns: Sequence[int] | Int64s,
     duration_ns: Sequence[int] | Int64s,
     ends_ns: MutableSequence[int] | Int64s,

@@ -32,7 +32,9 @@ def replay(
 def _ends(graph: ExecutionGraph, durations: Int64s, lags: Int64s) -> Int64s:
     ends = np.empty(len(graph), dtype=np.int64)
     if pays(len(graph)):
-        compiled(longest_ends)(graph.edge_start, graph.edge_source, lags, durations, ends)
+        # unsigned: numba need not look for indices from the end, a tenth of the time
+        source = graph.edge_source.view(np.uint32)
+        compiled(longest_ends)(graph.edge_start, source, lags, durations, ends)
         return ends
     if len(graph) >= WORTH_WINDOWS:
         return windowed_ends(graph, durations, lags)

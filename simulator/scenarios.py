@@ -26,7 +26,10 @@ from .scaling import scaled
 
 EXACT = 2.0**53  # whole numbers up to here are exact in float64: 104 days in ns
 CACHE_BYTES = 1 << 19  # for the live state of a block: half of a usual second-level cache
-WIDEST_BLOCK = 256  # wider brings nothing more (benchmarks/bench_replay.py)
+# Scenarios of a block. Wider brings nothing more to the compiled kernel; a numpy call costs a
+# microsecond whatever its width, so rows want wider blocks (benchmarks/bench_replay.py).
+WIDEST_COMPILED = 256
+WIDEST_ROWS = 4096
 WORTH_ROWS = 24  # from so many scenarios numpy over scenarios beats a loop over rows
 
 
@@ -157,7 +160,7 @@ def replay_scenarios(
     rows, edges = _columns(graph, tables, found, watch)
     blocks = [
         _block(tables.block(first, after), rows, edges, found.count, len(watch), chosen)
-        for first, after in _blocks(tables.scenarios, found.count)
+        for first, after in _blocks(tables.scenarios, found.count, chosen)
     ]
     makespan = np.concatenate([block.makespan_ns for block in blocks] or [np.empty(0)])
     return ScenarioTimes(
@@ -191,22 +194,37 @@ def _check(graph: ExecutionGraph, tables: CostTables) -> None:
 
 
 def _exact_in_floats(graph: ExecutionGraph, tables: CostTables) -> bool:
-    """Tell whether no time of any scenario can pass 2^53, by a replay of the worst of each cost."""
+    """Tell whether no time of any scenario can pass 2^53.
+
+    All work at the worst price is the quickest ceiling and mostly settles it; then the sum of
+    the worst cost of each row and edge; then a replay of those.
+    """
     if not tables.scenarios or not len(graph):
         return True
-    worst = np.abs(tables.work) * np.max(tables.work_price, axis=1)[tables.row_class]
-    if tables.traffic is not None and tables.traffic_price is not None:
-        second = np.max(tables.traffic_price, axis=1)[tables.row_class] * np.abs(tables.traffic)
-        worst = np.maximum(worst, second)
-    if tables.fixed_ns is not None:
-        worst = worst + np.max(tables.fixed_ns, axis=1)[tables.row_class]
-    factor = np.max(tables.lag_factor, axis=1, initial=1.0)[np.maximum(tables.edge_class, 0)]
-    lag = np.abs(tables.lag_ns) * factor
-    longest = float(np.sum(worst + 1)) + float(np.sum(lag + 1))
-    return longest < EXACT or _longest(graph, worst + 1, lag + 1) < EXACT
+    none = np.zeros(1)
+    work, lag = np.abs(tables.work), np.abs(tables.lag_ns)
+    traffic = none if tables.traffic is None else np.abs(tables.traffic)
+    prices = (
+        tables.work_price,
+        np.zeros_like(tables.work_price) if tables.traffic_price is None else tables.traffic_price,
+        np.zeros_like(tables.work_price) if tables.fixed_ns is None else tables.fixed_ns,
+    )
+    work_price, traffic_price, fixed = (np.max(table, axis=1) for table in prices)
+    factor = np.append(np.maximum(np.max(tables.lag_factor, axis=1), 1.0), 1.0)  # class -1: last
+    ceiling = float(work.sum()) * float(work_price.max()) + len(graph) * float(fixed.max())
+    ceiling += float(traffic.sum()) * float(traffic_price.max())
+    ceiling += float(lag.sum()) * float(factor.max()) + len(graph) + graph.edge_count
+    if ceiling < EXACT:
+        return True
+    rows = tables.row_class
+    worst = np.maximum(work * work_price[rows], traffic * traffic_price[rows]) + fixed[rows] + 1
+    worst_lag = lag * factor[tables.edge_class] + 1
+    longest = float(worst.sum()) + float(worst_lag.sum())
+    return longest < EXACT or _longest(graph, worst, worst_lag) < EXACT
 
 
 def _longest(graph: ExecutionGraph, duration: Float64s, lag: Float64s) -> float:
+    """Give the makespan of some costs, or `EXACT` where one of them alone is that long."""
     if max(float(np.max(duration, initial=0)), float(np.max(lag, initial=0))) >= EXACT:
         return EXACT
     ceiling = replay(graph, np.ceil(duration).astype(np.int64), np.ceil(lag).astype(np.int64))
@@ -242,9 +260,10 @@ def _columns(
     return rows, EdgeColumns(graph.edge_start, slots.source_slot, lag, kind)
 
 
-def _blocks(scenarios: int, slots: int) -> list[tuple[int, int]]:
+def _blocks(scenarios: int, slots: int, engine: Engine) -> list[tuple[int, int]]:
     """Cut the scenarios into equal blocks whose live state fits into the cache."""
-    widest = int(np.clip(CACHE_BYTES // (8 * max(1, slots)), 32, WIDEST_BLOCK))
+    widest = WIDEST_ROWS if engine is Engine.ROWS else WIDEST_COMPILED
+    widest = int(np.clip(CACHE_BYTES // (8 * max(1, slots)), WIDEST_COMPILED // 8, widest))
     count = max(1, -(-scenarios // widest))
     cuts = [scenarios * block // count for block in range(count + 1)]
     return list(pairwise(cuts))

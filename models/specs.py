@@ -31,6 +31,7 @@ __all__ = [
 
 _CATALOGUE = Path(__file__).with_name("catalogue")
 _SUFFIXES = (".yaml", ".yml")
+CHANGED = "changed by the user"
 
 # What a spec that is `like:` another does not take over: these describe one file.
 _OF_ONE_FILE = frozenset({"name", "like", "aliases", "recorded_as", "source", "calibration"})
@@ -40,17 +41,21 @@ _LEAST_REPORTED = 0.85
 _MOST_REPORTED = 1.02
 
 
-def load(path_or_name: str) -> Hardware:
+def load(path_or_name: str, changes: Mapping[str, str] | None = None) -> Hardware:
     """Load a spec from a file (it exists or ends in .yaml or .yml), else from the catalogue.
+
+    Args:
+        path_or_name: the file or the name.
+        changes: figures to set instead of the spec's, `memory.bandwidth` -> "3 TB/s".
 
     Raises:
         InputError: no such file or name, or the file is no spec at all.
-        SpecError: the spec has faults; it tells all of them.
+        SpecError: the spec or a change has faults; it tells all of them.
     """
     path = Path(path_or_name)
     if path.suffix.lower() in _SUFFIXES or path.is_file():
-        return _load_file(_existing(path))
-    return _load_file(_catalogue_path(path_or_name))
+        return _load_file(_existing(path), changes or {})
+    return _load_file(_catalogue_path(path_or_name), changes or {})
 
 
 @cache
@@ -138,13 +143,14 @@ def _catalogue_figures(name: str) -> Figures:
     return figures
 
 
-def _load_file(path: Path) -> Hardware:
+def _load_file(path: Path, changes: Mapping[str, str]) -> Hardware:
     spec = _read_with_base(path, ())
-    figures, faults = check(spec.leaves)
+    figures, faults = check({**spec.leaves, **changes})
     if faults or spec.faults:
         raise SpecError(path, {**spec.faults, **faults})
     reasons = fill(figures)
-    return build(figures, {**spec.sources, **reasons}, frozenset(reasons))
+    sources = {**spec.sources, **reasons, **dict.fromkeys(changes, CHANGED)}
+    return build(figures, sources, frozenset(reasons))
 
 
 def _read_with_base(path: Path, above: tuple[Path, ...]) -> SpecFile:

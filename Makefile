@@ -59,6 +59,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@mkdir -p .links
 	ln -sfn .. .links/etsim
 
+# Record the shipped examples anew: each several times, the least disturbed run is kept.
+record: $(VENV)/.dev .links/etsim
+	PYTHONPATH=.links $(BIN)/python examples/record.py $(RECORDED)
+
 clean:
 	rm -rf $(OUT) build dist *.egg-info
 

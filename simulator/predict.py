@@ -128,7 +128,7 @@ def region(timeline: Timeline, rank: int | None = None) -> tuple[int, int]:
     if not steps:
         return 0, int(np.max(end[mine], initial=0))
     begin = min(int(timeline.start_ns[step.begin_row]) for step in steps)
-    inside = mine & (graph.nodes.step >= 0)
+    inside = mine & (graph.nodes.step >= 0) & graph.on_device()
     marks = max(int(end[step.end_row]) for step in steps)
     return begin, max(marks, int(np.max(end[inside], initial=0)))
 

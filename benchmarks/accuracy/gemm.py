@@ -12,6 +12,7 @@ from etsim.models.costs.fitting import capped_loss, fit
 from etsim.models.costs.matmul_model import Products, matmul_times
 
 from .tables import FAMILY, Float64s, columns, machine, sample, table, where
+from .transfers import Judged
 
 DEVICES = ("a100_sxm", "h100_sxm", "h200_sxm", "l40s")
 WEIGHT_COPIES = 6  # the benchmark turns over so many; told by where L40S leaves its L2
@@ -91,3 +92,11 @@ def without(family: str) -> MatmulConstants:
     """Fit constants to every family but one ("" for all)."""
     kept = [case(gpu).take(FITTED_ROWS) for gpu in DEVICES if FAMILY[gpu] != family]
     return fitted(kept, PRIOR, WIDTHS)
+
+
+def judged(gpu: str, family: str) -> Judged:
+    """Give a device's products, modelled without a family."""
+    c = case(gpu)
+    p = c.products
+    keys = list(zip(p.m.tolist(), p.n.tolist(), p.k.tolist(), strict=True))
+    return Judged(gpu, keys, c.measured_ns, modelled(c, without(family)))

@@ -171,3 +171,18 @@ def product_errors(op: str) -> dict[str, float]:
             predicted = modelled(case, products_without(FAMILY[gpu]))
             found[gpu] = float(np.median(ape(predicted, case.measured_ns)))
     return found
+
+
+def row_residuals(op: str) -> dict[str, list[Float64s]]:
+    """Give log errors on each family left out, for `elementwise`, `softmax` or `ln`."""
+    found: dict[str, list[Float64s]] = {}
+    for gpu in ROW_DEVICES:
+        if op == "elementwise":
+            moved, measured = elementwise_case(gpu)
+            predicted = _streamed(gpu, moved, *share_without(gpu))
+        else:
+            measured = row_case(op, gpu)[1]
+            constants = rows_without(op, FAMILY[gpu])
+            predicted = row_modelled(op, gpu, share_without(gpu)[0], constants)
+        found[FAMILY[gpu]] = [np.log(predicted / measured)]
+    return found

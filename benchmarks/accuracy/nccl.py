@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from etsim.models.costs.collectives import CollectiveLaw, fit_law, sent_share
 
-from .tables import Float64s, ape, columns, table, where
+from .tables import Float64s, ape, columns, table
 
 SWITCHED = ("a100_sxm", "h100_sxm", "h200_sxm")
 SHARED_ROOTS = ("l40s",)
@@ -32,10 +32,11 @@ def messages(gpus: tuple[str, ...]) -> Iterator[Messages]:
     """Give every kind on every machine."""
     for gpu in gpus:
         for name, kind in KINDS.items():
-            rows = where(
-                table("nccl_intranode"),
-                lambda row, g=gpu, n=name: row["gpu"] == g and row["collective"] == n,
-            )
+            rows = [
+                row
+                for row in table("nccl_intranode")
+                if row["gpu"] == gpu and row["collective"] == name
+            ]
             ranks, size, us = columns(rows, "num_gpus", "bytes", "us")
             share = np.array([sent_share(kind, int(count)) for count in ranks])
             yield Messages(gpu, kind, share * size, ranks, size, us * 1e3)

@@ -73,9 +73,8 @@ def pair_errors(devices: Sequence[str], judged: Callable[[str, str], Judged]) ->
         target = judged(target_gpu, family)
         others = [judged(gpu, family) for gpu in devices if FAMILY[gpu] != family]
         exponent = chosen_exponent(others)
-        for gpu in devices:
-            if gpu != target_gpu:
-                errors.append(_judge(judged(gpu, family), target, exponent))
+        sources = [judged(gpu, family) for gpu in devices if gpu != target_gpu]
+        errors += [_judge(source, target, exponent) for source in sources]
     return errors
 
 

@@ -30,6 +30,7 @@ CPU_MEMORY_SHARE = 0.7
 HOST_LINK_GBPS = 25.0  # where a spec states no host link: PCIe 4.0 x16 as copies see it
 HOST_LINK_SHARE = 0.8
 HOST_LINK_LATENCY_NS = 2000.0
+STAGING_GBPS = 6.0  # one thread copying into a pinned buffer on the reference host
 RANDOM_ROWS_SHARE = 0.7  # of streaming, for gathered rows: every row is a short run of its own
 
 
@@ -85,7 +86,7 @@ def _grouped(works: Sequence[Work]) -> dict[tuple[_Model, str, Unit], list[int]]
 
 
 def _model_of(work: Work) -> _Model:
-    if work.unit is Unit.LINK:
+    if work.unit in {Unit.LINK, Unit.HOST}:
         return _copy_over_link
     by_class, geometry = _MODELS.get(work.work_class, (_stream, object))
     if isinstance(work.geometry, geometry):
@@ -183,7 +184,9 @@ def _stream(place: _Place, works: Sequence[Work]) -> Times:
 
 def _copy_over_link(place: _Place, works: Sequence[Work]) -> Times:
     moved = np.array([float(work.bytes_moved) for work in works])
-    memory = moved / link_gbps(place.hardware)
+    staged = np.array([work.unit is Unit.HOST for work in works])
+    link = link_gbps(place.hardware)
+    memory = moved / np.where(staged, min(link, staging_gbps(place.hardware)), link)
     return Times(memory + HOST_LINK_LATENCY_NS, np.zeros(len(works)), memory)
 
 
@@ -202,6 +205,11 @@ def link_gbps(hardware: Hardware) -> float:
     link = hardware.link(LinkTier.HOST)
     share = hardware.device.efficiency.get("host_link", HOST_LINK_SHARE)
     return link.bandwidth_gbps * share if link else HOST_LINK_GBPS
+
+
+def staging_gbps(hardware: Hardware) -> float:
+    """Give the bandwidth of copies from pageable memory: one host thread copies them first."""
+    return STAGING_GBPS * hardware.host.relative_speed
 
 
 def _on_cpu(hardware: Hardware, works: Sequence[Work]) -> Estimate:

@@ -22,6 +22,7 @@ from .transfer import beta, residual_limit, transferred
 from .work import work_of
 from .work_values import Unit, Work, WorkClass
 
+WORTH_TELLING = 0.2  # of device time
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 Float64s = NDArray[np.float64]
 
@@ -132,8 +133,8 @@ def _work(
 
 def _copy_work(name: str, copied: int) -> Work:
     """Give the work of a memcpy or memset: over the host link, or in memory."""
-    if "htod" in name or "dtoh" in name:
-        return Work(WorkClass.COPY, Unit.LINK, "int8", 0, bytes_read=copied)
+    if unit := _path(name):
+        return Work(WorkClass.COPY, unit, "int8", 0, bytes_read=copied)
     read = 0 if "memset" in name else copied
     return Work(WorkClass.COPY, Unit.MEMORY, "int8", 0, bytes_read=read, bytes_written=copied)
 
@@ -142,9 +143,14 @@ def _work_by_name(name: str, rules: KernelRules) -> Work:
     work_class = rules.work_class(name) or WorkClass.OTHER
     compute = {WorkClass.MATMUL, WorkClass.CONVOLUTION, WorkClass.PREFILL}
     unit = Unit.MATRIX if work_class in compute else Unit.MEMORY
-    if "htod" in name.lower() or "dtoh" in name.lower():
-        unit = Unit.LINK
-    return Work(work_class, unit, rules.dtype(name))
+    return Work(work_class, _path(name.lower()) or unit, rules.dtype(name))
+
+
+def _path(name: str) -> Unit | None:
+    """Tell which way a copy between host and device goes, None for other rows."""
+    if "htod" not in name and "dtoh" not in name:
+        return None
+    return Unit.HOST if "pageable" in name else Unit.LINK
 
 
 def _put_absolute(
@@ -194,6 +200,7 @@ def _put_scaled(
     if np.any(unknown):
         ratio = np.array([rate_ratio(work, source, target) for work in known.works])
         duration[unknown] = rescaled_ns(own[unknown], ratio[kind[unknown]], source, target)
+        _warn_of_names(float(own[unknown].sum() / max(own.sum(), 1.0)), prices)
     origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
     prices.put(rows, duration, origin, Bound.MEMORY)
     spreads = [
@@ -201,6 +208,14 @@ def _put_scaled(
         for work, named in zip(known.works, known.by_name, strict=True)
     ]
     _describe(known, at_target, chosen, prices, spreads)
+
+
+def _warn_of_names(share: float, prices: RowPrices) -> None:
+    if share > WORTH_TELLING:
+        prices.warnings.append(
+            f"{100 * share:.0f} % of the device time is priced by kernel names alone, for want of "
+            "shapes (record_shapes=True records them; kernels of a CUDA graph never have them)"
+        )
 
 
 def _describe(

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hardware import DeviceKind, Hardware
-from .device_model import floor_ns, link_gbps
+from .device_model import floor_ns, link_gbps, staging_gbps
 from .figures import figures_for, peak_tflops, streaming_share
 from .work_values import Unit, Work
 
@@ -31,6 +31,8 @@ def _rate(work: Work, hardware: Hardware) -> float:
     match work.unit:
         case Unit.LINK:
             return link_gbps(hardware)
+        case Unit.HOST:
+            return staging_gbps(hardware)
         case Unit.MATRIX if hardware.device.kind is DeviceKind.CPU:
             return peak_tflops(hardware.device, work.dtype, work.unit)
         case Unit.MATRIX:

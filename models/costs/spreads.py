@@ -6,14 +6,14 @@ from .work_values import WorkClass
 # Of the analytic model on a device it was not fitted to: |ln error| at 90 % over 1.645
 # (docs/accuracy.md, table of spreads). Classes without a table of measurements get 0.3.
 _MODEL: dict[WorkClass, float] = {
-    WorkClass.MATMUL: 0.20, WorkClass.CONVOLUTION: 0.40, WorkClass.PREFILL: 0.20,
-    WorkClass.DECODE: 0.30, WorkClass.ELEMENTWISE: 0.12, WorkClass.COPY: 0.15,
+    WorkClass.MATMUL: 0.17, WorkClass.CONVOLUTION: 0.40, WorkClass.PREFILL: 0.21,
+    WorkClass.DECODE: 0.41, WorkClass.ELEMENTWISE: 0.12, WorkClass.COPY: 0.15,
     WorkClass.SOFTMAX: 0.20, WorkClass.NORMALISATION: 0.20, WorkClass.REDUCTION: 0.20,
 }  # fmt: skip
 # Of a measurement carried to another architecture of the same vendor.
 _CARRIED: dict[WorkClass, float] = {
-    WorkClass.MATMUL: 0.18, WorkClass.CONVOLUTION: 0.22, WorkClass.PREFILL: 0.18,
-    WorkClass.DECODE: 0.18, WorkClass.ELEMENTWISE: 0.12, WorkClass.COPY: 0.12,
+    WorkClass.MATMUL: 0.17, WorkClass.CONVOLUTION: 0.22, WorkClass.PREFILL: 0.19,
+    WorkClass.DECODE: 0.22, WorkClass.ELEMENTWISE: 0.12, WorkClass.COPY: 0.12,
     WorkClass.SOFTMAX: 0.18, WorkClass.NORMALISATION: 0.18, WorkClass.REDUCTION: 0.18,
 }  # fmt: skip
 OTHER_MODEL = 0.30

@@ -33,6 +33,7 @@ class Unit(StrEnum):
     VECTOR = "vector"
     MEMORY = "memory"
     LINK = "link"  # between host and device
+    HOST = "host"  # through the host's own memory first: a copy of pageable memory
 
 
 @dataclass(frozen=True, slots=True)

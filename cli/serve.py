@@ -8,7 +8,7 @@ from typing import TypeVar, Unpack
 import click
 
 from ..converters.serving_files import write_requests, write_timeline
-from ..models.errors import UsageError
+from ..models.errors import AnalysisError, UsageError
 from ..models.serving.fleet import Slo
 from ..models.serving.kv_transfer import TransferMode
 from ..models.serving.outcome import ClusterRun, Percentiles, Summary, summarise
@@ -112,6 +112,11 @@ def command(**told: Unpack[ServeOptions]) -> None:
     fleet = read_fleet(told, setup)
     slo = read_slo(told["ttft"], told["tpot"])
     run = simulate(fleet.cluster, workload)
+    if not run.times.done.any():
+        raise AnalysisError(
+            "no request fits the KV cache of a replica",
+            remedy="memory binds; more --kv-blocks, a larger --tp or shorter requests would do",
+        )
     summary = summarise(
         run,
         slo=slo,

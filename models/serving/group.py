@@ -29,6 +29,7 @@ class Precision:
 PRECISIONS: Mapping[str, Precision] = {
     "bf16": Precision(),
     "fp16": Precision("fp16"),
+    "fp32": Precision("fp32", 4.0, 4.0, 4.0),
     "fp4": Precision("fp4", 0.5, 2.0, 2.0),
     "fp8": Precision("fp8", 1.0, 2.0, 2.0),
     "int8": Precision("int8", 1.0, 2.0, 2.0),
@@ -76,23 +77,31 @@ class Group:
     price_usd_per_hour: float | None = None  # of the whole group
 
 
+# Where a dtype has no unit of its own, the maths runs in the next that has one.
+_NEXT_WIDER: Mapping[str, tuple[str, ...]] = {
+    "fp4": ("fp8", "fp16", "bf16", "fp32"),
+    "fp8": ("fp16", "bf16", "fp32"),
+    "int8": ("fp16", "bf16", "fp32"),
+    "fp16": ("bf16", "fp32"),
+    "bf16": ("fp16", "fp32"),
+}
+
+
 def peak_flops(hardware: Hardware, dtype: str) -> float:
     """Give the dense peak in flop/s; where a dtype has no unit of its own, of the next wider.
 
     Raises:
         AnalysisError: the spec states no peak that could stand for it.
     """
-    peaks = hardware.device.peak_tflops
-    wider = {"fp4": "fp8", "fp8": "fp16", "int8": "fp16", "fp16": "bf16", "bf16": "fp16"}
-    tried: list[str] = []
-    while dtype not in tried:
-        if dtype in peaks:
-            return peaks[dtype] * 1e12
-        tried.append(dtype)
-        dtype = wider.get(dtype, dtype)
+    device = hardware.device
+    tried = (dtype, *_NEXT_WIDER.get(dtype, ()))
+    for name in tried:
+        peak = max(device.peak_tflops.get(name, 0.0), device.vector_tflops.get(name, 0.0))
+        if peak > 0:
+            return peak * 1e12
     raise AnalysisError(
         f"{hardware.name} states no peak for {' or '.join(tried)}",
-        remedy=f"it has {', '.join(peaks) or 'none'}; name one of these as the precision",
+        remedy=f"it has {', '.join(device.peak_tflops) or 'none'}; add one to the spec",
     )
 
 

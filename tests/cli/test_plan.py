@@ -102,6 +102,14 @@ def test_the_same_ask_gives_the_same_answer(run: Run) -> None:
     assert run(*LOAD, *SLO, *QUICK, "--json") == run(*LOAD, *SLO, *QUICK, "--json")
 
 
+def test_a_log_of_one_request_has_no_rate(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,5\n")
+    code, _out, err = run("--model", "llama3-8b", "--requests", str(log), *SLO)
+    assert code == 2
+    assert "one request has no rate" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "binds"),
     [

@@ -128,6 +128,7 @@ def test_a_cluster_that_falls_behind_is_told(run: Run) -> None:
         (("--model", "llama3-8b"), 2, "no requests"),
         ((*MADE, "--apart", "2-1"), 2, "expected X:Y"),
         ((*MADE, "--ttft", "1"), 2, "--ttft 1"),
+        ((*MADE, "--kv-blocks", "5"), 1, "no request fits the KV cache"),
         ((*MADE, "--goodput", "0.9"), 2, "--goodput of what promise"),
         ((*MADE, "--ttft", "1ms", "--tpot", "1ms", "--goodput", "0.9"), 1, "at no rate 90%"),
         ((*MADE, "--requests", "x.csv"), 2, "--requests brings its own times"),

@@ -35,6 +35,7 @@ class Reasons:
     handovers: Handovers
     host_collectives: HostCollectives
     backlog: Int64s
+    late: Int64s
 
     def blocks(self, host: HostRows) -> list[EdgeBlock]:
         """Give all edges between proto rows."""
@@ -49,11 +50,10 @@ class Reasons:
             self.host_collectives.edges,
         ]
 
-    def anchored(self, trace: KinetoTrace, host: HostRows) -> Int64s:
+    def anchored(self, host: HostRows) -> Int64s:
         """Give the proto rows whose start work outside the window decides."""
-        late = _late_first_launches(trace, self.rows, host)
         unseen = np.array(self.syncs.unseen, dtype=np.int64)
-        return np.concatenate((unseen, len(host) + self.backlog, len(host) + late))
+        return np.concatenate((unseen, len(host) + self.backlog, len(host) + self.late))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ def link(trace: KinetoTrace, joined: Joined | None = None) -> Linked:
     collectives = replace(described.collectives, host_sequence=reasons.host_collectives.sequence)
     parts = Parts(trace, host, reasons.rows, replace(described, collectives=collectives))
     meta = _meta(trace, joined)
-    assembled = assemble(parts, reasons.blocks(host), reasons.anchored(trace, host), meta)
+    assembled = assemble(parts, reasons.blocks(host), reasons.anchored(host), meta)
     notes = (*_notes(reasons, assembled, trace), *_clamp_note(segments.clamped))
     graph = replace(assembled.graph, meta=replace(meta, notes=notes))
     return Linked(graph, reasons, assembled)
@@ -92,14 +92,16 @@ def _find_reasons(
 ) -> Reasons:
     position = issue_positions(host)
     rows = place_device_rows(trace, launches, host, position)
+    waits = link_stream_waits(trace, host, rows, position)
     return Reasons(
         rows=rows,
         syncs=link_syncs(trace, host, rows, launches, position),
-        waits=link_stream_waits(trace, host, rows, position),
+        waits=waits,
         queue=link_queue(trace, host, rows, launches),
         handovers=link_handovers(host),
         host_collectives=link_host_collectives(trace, host, parent),
         backlog=backlog(trace, rows),
+        late=_late_first_launches(trace, rows, host, waits),
     )
 
 
@@ -130,11 +132,17 @@ def _without_targets(block: EdgeBlock, rows: Int64s) -> EdgeBlock:
     return EdgeBlock(block.kind, block.source[keep], block.target[keep], block.lag_ns[keep])
 
 
-def _late_first_launches(trace: KinetoTrace, rows: DeviceRows, host: HostRows) -> Int64s:
-    """Streams whose first launched event starts so late that unseen work must stand before it."""
+def _late_first_launches(
+    trace: KinetoTrace, rows: DeviceRows, host: HostRows, waits: StreamWaits
+) -> Int64s:
+    """Streams whose first launched event starts so late that unseen work must stand before it.
+
+    Unless it waits for work on another stream, which may well take so long.
+    """
     first = np.flatnonzero((rows.previous < 0) & (rows.call_row >= 0))
     late = trace.device.start_ns[first] - host.end_ns[rows.call_row[first]] > BACKLOG_ANCHOR_NS
-    return first[late]
+    waiting = [target for _, target, _ in waits.found]
+    return first[late & ~np.isin(first, waiting)]
 
 
 def _meta(trace: KinetoTrace, joined: Joined | None) -> GraphMeta:
@@ -164,6 +172,7 @@ def _notes(reasons: Reasons, assembled: Assembled, trace: KinetoTrace) -> list[s
             "device events have no launch in the file (backlog)",
         ),
         (len(syncs.unseen), "waits were for work outside the window (external)"),
+        (len(reasons.late), "streams begin late, behind work outside the window (external)"),
         (syncs.count(Certainty.GUESSED), "waits have a guessed target"),
         (waits.count(Certainty.GUESSED), "stream waits have a guessed target"),
         (waits.without_target, "stream waits have no target"),

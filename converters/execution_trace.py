@@ -5,6 +5,7 @@ and put the rest into `attrs`. Which one a node has is seen from the node, not f
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -167,12 +168,12 @@ ATTRIBUTE_FIELDS = ("rf_id", "fw_parent", "seq_id", "scope", "tid")
 
 
 def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> ExecutionTrace:
-    nodes: list[_NestedNode | _FlatNode] = sorted(document.nodes, key=lambda node: node.id)
+    nodes: list[_NestedNode | _FlatNode] = sorted(document.nodes, key=attrgetter("id"))
     for node in nodes:
         if node.attrs is not None:
             _spread_attributes(node)
     columns = {
-        name: np.array([getattr(node, name) for node in nodes], dtype=np.int64)
+        name: np.array(list(map(attrgetter(name), nodes)), dtype=np.int64)
         for name in ("id", *ATTRIBUTE_FIELDS)
     }
     parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
@@ -194,13 +195,13 @@ def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> Execut
 
 def _spread_attributes(node: Node) -> None:
     """Put the nested layout's attributes where the flat layout has them."""
-    for attribute in node.attrs or ():
-        value = attribute.value
-        if attribute.name in ATTRIBUTE_FIELDS and isinstance(value, int):
+    value_of = {attribute.name: attribute.value for attribute in node.attrs or ()}
+    for name in ATTRIBUTE_FIELDS:
+        value = value_of.get(name)
+        if isinstance(value, int):
             # unsigned fields carry "none" as 2**64 - 1
-            setattr(node, attribute.name, value if value < 2**63 else value - 2**64)
-        elif attribute.name == "op_schema":
-            node.op_schema = str(value)
+            setattr(node, name, value if value < 2**63 else value - 2**64)
+    node.op_schema = str(value_of.get("op_schema", ""))
 
 
 def _inputs(node: _NestedNode | _FlatNode) -> Arguments:

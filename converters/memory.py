@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -21,9 +22,7 @@ from numpy.typing import NDArray
 from ..models.graph import Int64s
 from .execution_trace import Arguments, ExecutionTrace
 
-_TENSOR = re.compile(
-    rb'\[\s*\d+\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*"([a-z]+)[^"]*"\s*\]'
-)
+_TENSOR = re.compile(rb'\[\s*\d+,\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+),\s*"[a-z]+[^"]*"\s*\]')
 _ZERO_STRIDE = re.compile(rb"[\[,]\s*0\s*[\],]")
 TENSOR_FIELDS = 6  # tensor id, storage id, offset, elements, bytes an element, device
 _OPTIMIZER = "Optimizer.step"
@@ -116,14 +115,22 @@ def _touches(et: ExecutionTrace) -> _Touches:
 def _tensors(arguments: Arguments) -> list[tuple[int, int]]:
     """Give (storage, bytes up to its end) of each tensor among a node's arguments."""
     values = bytes(arguments.values)
-    if _ZERO_STRIDE.search(bytes(arguments.strides)):
+    if b'"' not in values:  # a tensor names its device
+        return []
+    if _expands(bytes(arguments.strides)):
         shapes = msgspec.json.decode(arguments.shapes)
         strides = msgspec.json.decode(arguments.strides)
         return list(_expanded(msgspec.json.decode(values), shapes, strides))
     return [
         (int(storage), (int(offset) + int(elements)) * int(item_bytes))
-        for storage, offset, elements, item_bytes, _ in _TENSOR.findall(values)
+        for storage, offset, elements, item_bytes in _TENSOR.findall(values)
     ]
+
+
+@lru_cache(maxsize=1 << 16)
+def _expands(strides: bytes) -> bool:
+    """Tell whether a stride is 0; a run has few different strides."""
+    return _ZERO_STRIDE.search(strides) is not None
 
 
 def _expanded(value: object, shape: object, stride: object) -> Iterator[tuple[int, int]]:

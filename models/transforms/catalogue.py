@@ -1,6 +1,17 @@
 """All transforms: importing this file registers them."""
 
-from . import ddp, kernels, resources
+from . import (
+    cuda_graphs,
+    data_loader,
+    ddp,
+    kernels,
+    optimizer,
+    precision,
+    quantise,
+    resources,
+)
 from .registry import Asked, Transform, parse_asked, transforms
 
-__all__ = ["Asked", "Transform", "ddp", "kernels", "parse_asked", "resources", "transforms"]
+FILES = (cuda_graphs, data_loader, ddp, kernels, optimizer, precision, quantise, resources)
+
+__all__ = ["FILES", "Asked", "Transform", "parse_asked", "transforms"]

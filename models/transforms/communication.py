@@ -10,8 +10,6 @@ The collective's time is left to the prices of the target: its row has no durati
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..graph import (
     NONE,
     Category,
@@ -23,10 +21,9 @@ from ..graph import (
     Provenance,
 )
 from .buckets import Bucket
-from .insertion import Insertion
-from .recost import dispatch_ns, has_device, modelled_ns
-from .scenario import Scenario
+from .recost import has_device
 from .training import Gradient, Iteration
+from .worker import Worker
 
 COMMUNICATION_STREAM = 20
 COPY_CALLS = 6  # `reducer::mul_out` in traces: mul_out, mul, to, _to_copy, copy_, empty_strided
@@ -35,81 +32,21 @@ ISSUE_CALLS = 5  # `c10d::allreduce_`: five times a plain operator in traces of 
 WAKE_NS = 50_000  # until a worker thread has been woken: tens of microseconds on Linux
 
 
-def median_launch_ns(graph: ExecutionGraph) -> int:
-    """Give what a launch call costs in this run."""
-    launches = graph.nodes.category == Category.LAUNCH
-    return int(np.median(graph.nodes.duration_ns[launches])) if launches.any() else 0
-
-
 @dataclass(slots=True)
-class Communicator:
-    """Inserts collectives and the work around them; `scenario` gives the result."""
+class Communicator(Worker):
+    """Inserts collectives and the work around them."""
 
-    base: Scenario
-    group: str
-    ranks: int
-    insertion: Insertion = field(init=False)
+    group: str = "default_pg"
+    ranks: int = 1
     _lanes: dict[int, int] = field(default_factory=dict)
-    _on_device: bool = field(init=False)
-    _dispatch_ns: int = field(init=False)
-    _launch_ns: int = field(init=False)
-    _kernels: list[int] = field(init=False)
-    _prices: dict[Operator, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        graph = self.base.graph
-        self.insertion = Insertion(graph)
-        self._on_device = has_device(graph)
-        self._dispatch_ns = dispatch_ns(graph)
-        self._launch_ns = median_launch_ns(graph)
-        self._kernels = np.flatnonzero(graph.nodes.category == Category.KERNEL).tolist()
-
-    @property
-    def scenario(self) -> Scenario:
-        """Give the scenario with everything inserted."""
-        return self.base.with_graph(self.insertion.done())
-
-    def learn(self, operators: Iterable[Operator]) -> None:
-        """Price operators that will be inserted, all at once."""
-        new = sorted({op for op in operators if op not in self._prices}, key=repr)
-        self._prices.update(zip(new, modelled_ns(self.base, new), strict=True))
 
     def lane(self, rank: int) -> int:
         """Give a rank's communication lane, made on first use."""
         if rank not in self._lanes:
-            kind = LaneKind.DEVICE if self._on_device else LaneKind.HOST
+            kind = LaneKind.DEVICE if self.on_device else LaneKind.HOST
             number = COMMUNICATION_STREAM + len(self._lanes)
             self._lanes[rank] = self.insertion.lane(kind, rank, number, "communication")
         return self._lanes[rank]
-
-    def work(self, after: int, name: str, lane: int, operator: Operator, calls: int) -> int:
-        """Insert an operator behind a row: on its host thread, or as launch and kernel.
-
-        Returns:
-            The row whose end is the operator's: the kernel, or the host row.
-        """
-        self.learn([operator])
-        time_ns = self._prices[operator]
-        if not self._on_device:
-            duration = (calls - 1) * self._dispatch_ns + time_ns
-            return self.insertion.in_line(
-                after, name, lane, Category.HOST, duration, operator=operator
-            )
-        launch = self.insertion.in_line(
-            after, name, lane, Category.LAUNCH, self._launch_ns + calls * self._dispatch_ns
-        )
-        stream = self._stream(after)
-        kernel = self.insertion.in_line(
-            after, name, stream, Category.KERNEL, time_ns, self.gap_ns,
-            operator=operator, parent=launch, provenance=int(Provenance.ROOFLINE),
-        )  # fmt: skip
-        self.insertion.edge(launch, kernel, EdgeKind.LAUNCH, self.latency_ns)
-        return kernel
-
-    def host(self, after: int, name: str, lane: int, calls: int) -> int:
-        """Insert plain host time behind a row."""
-        category = Category.LAUNCH if self._on_device else Category.HOST
-        return self.insertion.in_line(after, name, lane, category, calls * self._dispatch_ns)
 
     def collective(
         self, after: int, kind: str, dtype: str, message_bytes: int, sources: Iterable[int] = ()
@@ -128,11 +65,11 @@ class Communicator:
         issue = self.host(after, f"c10d::{kind}", lane, ISSUE_CALLS)
         message = Collective(kind, self.group, tuple(range(self.ranks)), dtype, message_bytes)
         row = self.insertion.in_line(
-            after, f"{'nccl' if self._on_device else 'gloo'}:{kind}", self.lane(rank),
-            Category.COLLECTIVE, 0, self.gap_ns if self._on_device else 0,
+            after, f"{'nccl' if self.on_device else 'gloo'}:{kind}", self.lane(rank),
+            Category.COLLECTIVE, 0, self.gap_ns if self.on_device else 0,
             collective=message, provenance=int(Provenance.ROOFLINE),
         )  # fmt: skip
-        if self._on_device:
+        if self.on_device:
             self.insertion.edge(issue, row, EdgeKind.LAUNCH, self.latency_ns)
             for source in {*sources, self.last_kernel(after)} - {NONE}:
                 self.insertion.edge(source, row, EdgeKind.STREAM_WAIT, self.gap_ns)
@@ -142,33 +79,8 @@ class Communicator:
 
     def wait(self, collective: int, row: int) -> None:
         """Let a row wait for a collective."""
-        kind = EdgeKind.STREAM_WAIT if self._on_device else EdgeKind.HANDOVER
-        self.insertion.edge(collective, row, kind, self.gap_ns if self._on_device else 0)
-
-    def last_kernel(self, after: int) -> int:
-        """Give the last kernel of a row's rank that stands at or before it, NONE without one."""
-        rank = int(self.base.graph.nodes.rank[after])
-        ranks = self.base.graph.nodes.rank
-        place = int(np.searchsorted(self._kernels, after, side="right")) - 1
-        while place >= 0 and ranks[self._kernels[place]] != rank:
-            place -= 1
-        return self._kernels[place] if place >= 0 else NONE
-
-    def _stream(self, after: int) -> int:
-        kernel = self.last_kernel(after)
-        if kernel == NONE:
-            kernel = self._kernels[0]
-        return int(self.base.graph.nodes.lane[kernel])
-
-    @property
-    def gap_ns(self) -> int:
-        """Give the gap between two kernels of a stream."""
-        return self.base.costs.device.kernel_gap_ns
-
-    @property
-    def latency_ns(self) -> int:
-        """Give the latency of a launch."""
-        return self.base.costs.device.launch_latency_ns
+        kind = EdgeKind.STREAM_WAIT if self.on_device else EdgeKind.HANDOVER
+        self.insertion.edge(collective, row, kind, self.gap_ns if self.on_device else 0)
 
 
 def first_users(graph: ExecutionGraph, iteration: Iteration) -> int:

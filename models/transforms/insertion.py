@@ -129,11 +129,21 @@ class Insertion:
         """Give the graph with all additions, in order, checked."""
         if not self._rows and not self._edges:
             return self.graph
-        count = len(self.graph) + len(self._rows)
-        anchor = np.concatenate((np.arange(len(self.graph)), np.array(self._anchors, np.int64)))
-        order = np.lexsort((np.arange(count), anchor))
+        order = self._order()
         graph = self._stacked(self._edges_in_line(order))
         return reordered(graph, order).checked()
+
+    def places(self) -> Int64s:
+        """Give for every old and new row its row in the graph that `done` gives."""
+        order = self._order()
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        return place
+
+    def _order(self) -> Int64s:
+        count = len(self.graph) + len(self._rows)
+        anchor = np.concatenate((np.arange(len(self.graph)), np.array(self._anchors, np.int64)))
+        return np.lexsort((np.arange(count), anchor))
 
     def _edges_in_line(self, order: Int64s) -> list[Edge]:
         """Give all edges, the order of lanes going through the rows in line."""

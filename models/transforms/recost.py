@@ -26,7 +26,6 @@ from .scenario import Scenario
 Float64s = NDArray[np.float64]
 IDLE_CLASSES = (WorkClass.FREE, WorkClass.COLLECTIVE)
 DEFAULT_DISPATCH_NS = 5000  # eager PyTorch: 3 to 10 us an operator
-PLAUSIBLE_RESIDUAL = 50.0  # beyond this a measurement tells nothing of the model
 
 
 def has_device(graph: ExecutionGraph) -> bool:
@@ -141,39 +140,3 @@ def _ratios(hardware: Hardware, old: Sequence[Work], new: Sequence[Work]) -> Flo
     idle = np.array([work.work_class in IDLE_CLASSES for work in old], dtype=bool)
     ratio: Float64s = np.where(idle | (before <= 0), 1.0, after / np.where(before > 0, before, 1.0))
     return ratio
-
-
-def modelled_ns(scenario: Scenario, operators: Sequence[Operator]) -> list[int]:
-    """Give what operators that were never recorded would take, in the source's terms.
-
-    The model's time, times how far measured operators of the same class (else of all) are off it.
-    0 where the graph was never measured: then shapes alone price them.
-    """
-    graph = scenario.graph
-    rows = np.flatnonzero(doers(graph))
-    measured = graph.nodes.duration_ns[rows].astype(np.float64)
-    if not len(rows) or not (measured > 0).any():
-        return [0] * len(operators)
-    works = [work_of(graph.operators[o]) for o in graph.nodes.operator[rows].tolist()]
-    fixed = 0 if has_device(graph) else dispatch_ns(graph)
-    residual = np.maximum(measured - fixed, 1.0) / estimate(scenario.costs, works).time_ns
-    new = [work_of(operator) for operator in operators]
-    model = estimate(scenario.costs, new).time_ns
-    classes = np.array([str(work.work_class) for work in works])
-    by_class = {
-        name: _weighted_median(residual[classes == name], measured[classes == name])
-        for name in {str(work.work_class) for work in new} & set(classes.tolist())
-    }
-    overall = _weighted_median(residual, measured)
-    return [
-        round(fixed + float(time) * by_class.get(str(work.work_class), overall))
-        for work, time in zip(new, model.tolist(), strict=True)
-    ]
-
-
-def _weighted_median(values: Float64s, weights: Float64s) -> float:
-    """Long rows tell more of the model than short ones, which are mostly dispatch."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    found = float(values[order][np.searchsorted(total, total[-1] / 2)])
-    return min(max(found, 1 / PLAUSIBLE_RESIDUAL), PLAUSIBLE_RESIDUAL)

@@ -99,7 +99,8 @@ def iterations(graph: ExecutionGraph, what: str) -> list[Iteration]:
     if not gradients:
         raise NeedsRecordingError(
             f"{what}: no gradients with shapes (AccumulateGrad) in the recording",
-            remedy="record whole training steps with record_shapes=True",
+            remedy="record whole training steps with record_shapes=True; apply this before what "
+            "removes host rows (cuda-graphs)",
         )
     found = []
     for rank in np.unique(graph.nodes.rank[steps]).tolist():

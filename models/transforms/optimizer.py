@@ -1,0 +1,105 @@
+"""Fused optimizer: one call over all parameters instead of several for each.
+
+|step| mul lerp mul addcmul sqrt ... |      becomes      |step| _fused_adamw_ |
+"""
+
+from collections.abc import Mapping
+from math import ceil
+
+import numpy as np
+
+from ..costs.tensors import ITEM_BYTES
+from ..errors import UsageError
+from ..graph import Operator
+from .edit import Mask
+from .registry import Parameter, Transform, Value, register
+from .scenario import Scenario
+from .splice import without_time
+from .training import Iteration, fixed, iterations
+from .worker import Worker
+
+# lists of tensors that a fused step takes: parameters, gradients, states
+FUSED = {"adamw": ("_fused_adamw_", 4), "adam": ("_fused_adam_", 4), "sgd": ("_fused_sgd_", 3)}
+# PyTorch's multi-tensor kernels: so many tensors a launch for four lists, so many elements a
+# block's chunk and blocks a launch (ATen/native/cuda/MultiTensorApply.cuh)
+TENSORS_A_LAUNCH, CHUNK, BLOCKS = 36, 65536, 320
+FUSED_CALLS = 3  # grouping, step counts, the call itself
+
+
+def _fused(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    kind = str(values["kind"])
+    if kind and kind not in FUSED:
+        raise UsageError(f"fused-optimizer: no {kind!r}", remedy=f"one of {', '.join(FUSED)}")
+    graph = scenario.graph
+    worker = Worker(scenario)
+    gone = np.zeros(len(graph), dtype=bool)
+    for iteration in iterations(graph, "fused-optimizer"):
+        rows = iteration.optimizer
+        if len(rows) < 2 or any("_fused_" in graph.name_of(row) for row in rows.tolist()):
+            continue
+        gone |= _replaced(scenario, iteration)
+        _insert(worker, iteration, kind or _kind(graph.name_of(int(rows[0]))))
+    if not gone.any():
+        return scenario
+    kept = worker.scenario.graph
+    removed = np.zeros(len(kept), dtype=bool)
+    removed[worker.insertion.places()[: len(graph)][gone]] = True
+    return scenario.with_graph(without_time(kept, removed))
+
+
+def _kind(mark: str) -> str:
+    """`Optimizer.step#AdamW.step` names its class; what is unknown counts as Adam."""
+    lowered = mark.lower()
+    return next((kind for kind in FUSED if kind in lowered), "adam")
+
+
+def _replaced(scenario: Scenario, iteration: Iteration) -> Mask:
+    """Tell which rows go: what the step issued, and the kernels of those launches."""
+    graph = scenario.graph
+    gone = np.zeros(len(graph), dtype=bool)
+    gone[iteration.optimizer[1:]] = True
+    launched = graph.on_device() & (graph.nodes.parent >= 0)
+    launched[launched] = gone[graph.nodes.parent[launched]]
+    host = ~graph.on_device()
+    return ((gone & host) | launched) & ~fixed(graph)
+
+
+def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
+    """Insert as many kernels as the multi-tensor launcher needs, on a host one call."""
+    name, lists = FUSED[kind]
+    gradients = iteration.gradients
+    elements = sum(gradient.bytes // ITEM_BYTES[gradient.dtype] for gradient in gradients)
+    pieces = 1
+    if worker.on_device:
+        by_tensors = ceil(len(gradients) / TENSORS_A_LAUNCH)
+        pieces = max(by_tensors, ceil(elements / (CHUNK * BLOCKS)))
+    graph = worker.base.graph
+    mark, first = int(iteration.optimizer[0]), int(iteration.optimizer[1])
+    lag = next((lag for p, _, lag in graph.predecessors(first) if p == mark), 0)
+    for piece in range(pieces):
+        shapes = tuple(g.shape for g in gradients[piece::pieces])
+        if not shapes:
+            continue
+        types = ",".join(g.dtype for g in gradients[piece::pieces])
+        operator = Operator(
+            f"aten::{name}",
+            input_shapes=(shapes,) * lists,
+            input_types=(f"GenericList[{types}]",) * lists,
+        )
+        lane = int(graph.nodes.lane[mark])
+        worker.work(mark, f"aten::{name}", lane, operator, FUSED_CALLS if not piece else 1, lag)
+        lag = 0
+
+
+register(
+    Transform(
+        name="fused-optimizer",
+        about="One fused optimizer step over all parameters.",
+        edit="Removes what Optimizer.step issued, with its kernels and the time between, and "
+        "inserts one call that reads parameters, gradients and states and writes them back.",
+        assumes="grouping the tensors takes what the step took before its first operator",
+        needs="AccumulateGrad with shapes and Optimizer.step",
+        parameters=(Parameter("kind", "adam, adamw or sgd; as recorded", "", is_text=True),),
+        apply=_fused,
+    )
+)

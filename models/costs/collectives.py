@@ -6,13 +6,14 @@ the group on switched links, B(n) = B₀ (1 + c log₂ n), and falls where devic
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SpecError
 from ..hardware import Hardware, Link, LinkTier
 
 Float64s = NDArray[np.float64]
@@ -97,7 +98,12 @@ def sent_share(kind: str, ranks: int) -> float:
 
 
 def law_for(hardware: Hardware, link: Link, kind: str) -> CollectiveLaw:
-    """Give a machine's law for a kind of collective over one of its links."""
+    """Give a machine's law for a kind of collective over one of its links.
+
+    A calibration's own law comes first, within one machine.
+    """
+    if link.tier is not LinkTier.NETWORK and (measured := _calibrated(hardware, kind)):
+        return measured
     start, step, root, share, growth = _NODE[_LIKE.get(kind, kind)]
     stated = f"links.{link.tier}.efficiency.{kind}" not in hardware.defaulted
     if stated and kind in link.efficiency:  # of a large message among eight
@@ -109,6 +115,23 @@ def law_for(hardware: Hardware, link: Link, kind: str) -> CollectiveLaw:
     start *= (REFERENCE_GHZ * 1e3 / hardware.device.clock_mhz) ** START_CLOCK_POWER
     bandwidth = link.bandwidth_gbps
     return CollectiveLaw(start, step, root / bandwidth**0.5, bandwidth * share, growth)
+
+
+def _calibrated(hardware: Hardware, kind: str) -> CollectiveLaw | None:
+    laws = hardware.calibration.get("collectives")
+    given = laws.get(kind) if isinstance(laws, Mapping) else None
+    if not isinstance(given, Mapping):
+        return None
+    names = [item.name for item in fields(CollectiveLaw)]
+    values = {name: given.get(name) for name in names}
+    wrong = {
+        f"calibration.collectives.{kind}.{name}": "must be a number"
+        for name, value in values.items()
+        if isinstance(value, bool) or not isinstance(value, int | float)
+    }
+    if wrong:
+        raise SpecError(hardware.name, wrong)
+    return CollectiveLaw(*(float(value) for value in values.values() if value is not None))
 
 
 def transfer_ns(hardware: Hardware, kind: str, message_bytes: int, ranks: int) -> float | None:

@@ -1,7 +1,7 @@
 """The sets of fitted constants, one a class of work and kind of unit, and what a spec overrides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from importlib.resources import files
 
@@ -75,7 +75,7 @@ def _replaced(constants: C, given: Mapping[str, float], name: str, faults: dict[
         elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             faults[f"{name}.{key}"] = f"must be a number above 0, not {value!r}"
     good = {key: float(value) for key, value in given.items() if f"{name}.{key}" not in faults}
-    return replace(constants, **good)
+    return type(constants)(**{**asdict(constants), **good})
 
 
 # what a spec's own `efficiency:` sets: key -> (sets, constant)

@@ -4,7 +4,7 @@ Every constant is dimensionless or counted in the device's own cycles where it c
 one set holds for devices of other clocks, widths and sizes.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from math import exp, log
 from typing import TypeVar
 
@@ -104,7 +104,7 @@ class RowConstants:
 
 
 Constants = MatmulConstants | AttentionConstants | DecodeConstants | RowConstants
-C = TypeVar("C", MatmulConstants, AttentionConstants, DecodeConstants, RowConstants)
+C = TypeVar("C", bound=Constants)
 
 
 def to_logs(constants: Constants) -> list[float]:
@@ -114,5 +114,4 @@ def to_logs(constants: Constants) -> list[float]:
 
 def from_logs(like: C, logs: list[float]) -> C:
     """Give constants of the same kind from logarithms."""
-    names = [field.name for field in fields(like)]
-    return replace(like, **{name: exp(value) for name, value in zip(names, logs, strict=True)})
+    return type(like)(*(exp(value) for value in logs))

@@ -1,0 +1,130 @@
+"""`etsim calibrate`: fit a hardware spec to measurements of the machine itself."""
+
+from pathlib import Path
+
+import click
+import yaml
+
+from ..converters.atomic import write_atomically
+from ..converters.measured_kernels import kernels_of_graph, read_measured_kernels, read_nccl_log
+from ..models.costs.calibration import STREAMING, Calibration, calibrate
+from ..models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
+from ..models.errors import AnalysisError, UsageError
+from ..models.hardware import Hardware
+from ..models.specs import load
+from .inputs import load_graphs
+from .output import json_option, percent, print_json, print_table, say, warn
+
+HEADER = ("constants", "kernels", "error before", "error after", "held out")
+
+
+@click.command(short_help="Fit a hardware spec to measurements.")
+@click.option("--hw", required=True, metavar="NAME|FILE", help="The spec to start from.")
+@click.option("--csv", "tables", multiple=True, metavar="FILE",
+              help="Measured operators: name, dtype, shapes (or m, n, k), us.")  # fmt: skip
+@click.option("--nccl", "logs", multiple=True, metavar="FILE", help="Output of nccl-tests.")
+@click.option("--trace", "traces", multiple=True, metavar="FILE",
+              help="A run recorded on the machine, with shapes.")  # fmt: skip
+@click.option("-o", "--output", metavar="FILE", help="Where to write the spec (.yaml).")
+@json_option
+def command(
+    hw: str, tables: tuple[str, ...], logs: tuple[str, ...], traces: tuple[str, ...],
+    output: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Fit a hardware spec to measured kernels, collectives or a trace of the machine."""
+    base = load(hw)
+    kernels = _kernels(tables, traces)
+    messages = [message for log in logs for message in read_nccl_log(Path(log))]
+    if not kernels and not messages:
+        raise UsageError("nothing measured was given", remedy="add --csv, --nccl or --trace")
+    found = calibrate(base, kernels, messages)
+    if not found.sets and not found.collectives:
+        raise AnalysisError(
+            "the measurements tell nothing: " + "; ".join(found.refused) if found.refused
+            else "the measurements tell nothing"
+        )  # fmt: skip
+    if output:
+        _write(Path(output), hw, base, found)
+    if as_json:
+        print_json(found)
+    else:
+        _show(base, found, output, kernels, messages)
+
+
+def _kernels(tables: tuple[str, ...], traces: tuple[str, ...]) -> list[MeasuredKernel]:
+    kernels = [kernel for table in tables for kernel in read_measured_kernels(Path(table))]
+    for graph in load_graphs(traces) if traces else []:
+        kernels += kernels_of_graph(graph)
+    return kernels
+
+
+def _write(path: Path, hw: str, base: Hardware, found: Calibration) -> None:
+    if path.suffix.lower() not in {".yaml", ".yml"}:
+        raise UsageError("a spec is written as .yaml", where=path)
+    like = str(Path(hw).resolve()) if Path(hw).is_file() else base.name
+    spec: dict[str, object] = {
+        "name": path.stem,
+        "like": like,
+        "source": f"etsim calibrate, from {base.name}",
+    }
+    streaming = found.sets.get(STREAMING)
+    if streaming is not None:
+        spec["efficiency"] = {"vector.memory": round(streaming.constants["memory"], 4)}
+    spec["calibration"] = _calibration(found)
+    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    write_atomically(path, "# Written by `etsim calibrate`.\n" + text)
+
+
+def _calibration(found: Calibration) -> dict[str, object]:
+    sets = {name: one for name, one in found.sets.items() if name != STREAMING}
+    ends = {
+        name: {key: [_short(end) for end in pair] for key, pair in one.intervals.items()}
+        for name, one in found.sets.items()
+    }
+    return {
+        "constants": {
+            name: {key: _short(value) for key, value in one.constants.items()}
+            for name, one in sets.items()
+        },
+        "intervals": ends,
+        "kernels": {name: one.kernels for name, one in found.sets.items()},
+        "held_out_error": {name: round(one.error_after, 4) for name, one in found.sets.items()},
+        "collectives": {
+            kind: {
+                "start_ns": law.start_ns, "step_ns": law.step_ns, "root": law.root,
+                "bytes_per_ns": law.bytes_per_ns, "growth": law.growth,
+            }
+            for kind, law in found.collectives.items()
+        },
+        "refused": list(found.refused),
+    }  # fmt: skip
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _show(
+    base: Hardware, found: Calibration, output: str | None,
+    kernels: list[MeasuredKernel], messages: list[MeasuredMessage],
+) -> None:  # fmt: skip
+    written = f"; wrote {output}" if output else ""
+    measured = f"{len(kernels)} kernels and {len(messages)} messages"
+    fitted = [*found.sets, *found.collectives]
+    say(f"Fitted {', '.join(fitted)} of {base.name} to {measured}{written}.")
+    rows = [
+        (name, one.kernels, percent(one.error_before), percent(one.error_after),
+         "no: one share" if name == STREAMING else "each fifth from the others")
+        for name, one in found.sets.items()
+    ]  # fmt: skip
+    if rows:
+        print_table(HEADER, rows)
+    if found.collectives:
+        laws = [
+            (kind, f"{law.start_ns / 1e3:.1f}", f"{law.step_ns / 1e3:.2f}",
+             f"{law.bytes_per_ns:.0f}", f"{law.growth:+.1f}")
+            for kind, law in found.collectives.items()
+        ]  # fmt: skip
+        print_table(("collective", "start us", "us a rank", "GB/s", "growth"), laws)
+    for text in found.refused:
+        warn(f"not fitted: {text}")

@@ -1,0 +1,206 @@
+"""Fit a machine's constants to kernels measured on it, with their intervals and held-out error.
+
+kernels --by set of constants--> at least 10: refit with the defaults as prior
+                                 5 to 9:      one share, memory-bound sets only
+                                 fewer:       left alone, and said
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hardware import Hardware
+from .collectives import CollectiveLaw, fit_law, sent_share
+from .constant_sets import ConstantSets, constants_for, with_values
+from .constants import Constants
+from .device_model import estimate
+from .figures import figures_for
+from .fitting import capped_loss, fit
+from .measured_kernel import MeasuredKernel, MeasuredMessage
+from .work import work_of
+from .work_values import Unit, Work, WorkClass
+
+Float64s = NDArray[np.float64]
+FOLDS = 5
+ENOUGH = 10  # with fewer a refit is worse than the defaults (cost-model.md, section 6)
+LEAST = 5
+ITERATIONS = 200
+Z_90 = 1.645
+
+WIDTHS: Mapping[str, Mapping[str, float]] = {
+    "matmul": {"compute": 0.1, "memory": 0.06, "latency_ns": 0.2, "loop_cycles": 0.4,
+               "overlap": 1.0, "operands": 0.4, "power": 0.2, "tile_loss": 1.0,
+               "fill_steps": 1.2, "split_ns": 1.0},
+    "prefill": {"compute": 0.2, "memory": 0.1, "latency_ns": 0.3, "softmax_operations": 0.2,
+                "power": 0.2, "tile_cycles": 0.3, "traffic": 0.2},
+    "decode": {"memory": 0.1, "latency_ns": 0.3, "key_cycles": 0.3, "head_cycles": 0.5,
+               "query_cycles": 0.5},
+    "rows": {"latency_ns": 0.5, "cache_share": 0.5, "block_cycles": 0.5, "element_cycles": 0.5},
+}  # fmt: skip
+_WIDTHS_OF = {
+    "matmul": "matmul", "matmul_lanes": "matmul", "convolution": "matmul",
+    "convolution_lanes": "matmul", "prefill": "prefill", "decode": "decode",
+    "softmax": "rows", "norm": "rows",
+}  # fmt: skip
+STREAMING = "streaming"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSet:
+    """One set of constants as fitted.
+
+    Attributes:
+        constants: name -> value.
+        intervals: name -> (low, high) of 90 %, by leaving out each fifth of the kernels.
+        kernels: how many it rests on.
+        error_before, error_after: median held-out error, each fifth from the others.
+    """
+
+    constants: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    kernels: int
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes:
+        sets: name of the set -> its constants; `streaming` holds `memory`, a share.
+        collectives: kind -> its law.
+        refused: what the data could not tell, one sentence each.
+    """
+
+    sets: Mapping[str, FittedSet]
+    collectives: Mapping[str, CollectiveLaw]
+    refused: tuple[str, ...]
+
+
+def calibrate(
+    base: Hardware,
+    kernels: Sequence[MeasuredKernel],
+    messages: Sequence[MeasuredMessage] = (),
+) -> Calibration:
+    """Fit a machine's constants to what was measured on it."""
+    groups: dict[str, list[tuple[Work, float]]] = defaultdict(list)
+    for kernel in kernels:
+        work = work_of(kernel.operator)
+        if work.work_class is not WorkClass.FREE:
+            groups[_set_of(base, work)].append((work, kernel.duration_ns))
+    sets: dict[str, FittedSet] = {}
+    refused = []
+    for name, rows in sorted(groups.items()):
+        least = LEAST if name == STREAMING else ENOUGH
+        if len(rows) < least:
+            refused.append(f"{name}: {len(rows)} kernels, at least {least} are needed")
+            continue
+        sets[name] = _streaming(base, rows) if name == STREAMING else _refit(base, name, rows)
+    laws = _laws(messages, refused)
+    return Calibration(sets, laws, tuple(refused))
+
+
+_SET_OF: Mapping[WorkClass, str] = {
+    WorkClass.MATMUL: "matmul", WorkClass.CONVOLUTION: "convolution",
+    WorkClass.PREFILL: "prefill", WorkClass.DECODE: "decode", WorkClass.SOFTMAX: "softmax",
+    WorkClass.NORMALISATION: "norm",
+}  # fmt: skip
+
+
+def _set_of(base: Hardware, work: Work) -> str:
+    name = _SET_OF.get(work.work_class, STREAMING)
+    on_lanes = work.unit is Unit.MATRIX and figures_for(base, work.dtype).on_vector_lanes
+    return f"{name}_lanes" if on_lanes and name in {"matmul", "convolution"} else name
+
+
+def _with(sets: ConstantSets, name: str, constants: Constants) -> ConstantSets:
+    return with_values(sets, {name: asdict(constants)}, "calibration")
+
+
+def _refit(base: Hardware, name: str, rows: Sequence[tuple[Work, float]]) -> FittedSet:
+    before = constants_for(base)
+    works = [work for work, _ in rows]
+    measured = np.array([time for _, time in rows])
+
+    def fitted(chosen: NDArray[np.bool_]) -> ConstantSets:
+        kept = [work for work, taken in zip(works, chosen, strict=True) if taken]
+        prior: Constants = getattr(before, name)
+
+        def loss(constants: Constants) -> float:
+            sets = _with(before, name, constants)
+            return capped_loss(estimate(base, kept, sets).time_ns, measured[chosen])
+
+        found = fit(prior, WIDTHS[_WIDTHS_OF[name]], loss, iterations=ITERATIONS)
+        return _with(before, name, found)
+
+    every = fitted(np.ones(len(rows), dtype=bool))
+    folds = np.random.default_rng(0).permutation(len(rows)) % FOLDS
+    left_out = [fitted(folds != fold) for fold in range(FOLDS)]
+    after = np.concatenate(
+        [_errors(base, works, measured, sets, folds == f) for f, sets in enumerate(left_out)]
+    )
+    unfitted = _errors(base, works, measured, before, np.ones(len(rows), dtype=bool))
+    values = asdict(getattr(every, name))
+    spread = [asdict(getattr(sets, name)) for sets in left_out]
+    return FittedSet(
+        constants=values,
+        intervals={key: _jackknife(values[key], [one[key] for one in spread]) for key in values},
+        kernels=len(rows),
+        error_before=float(np.median(unfitted)),
+        error_after=float(np.median(after)),
+    )
+
+
+def _errors(
+    base: Hardware, works: Sequence[Work], measured: Float64s, sets: ConstantSets,
+    chosen: NDArray[np.bool_],
+) -> Float64s:  # fmt: skip
+    asked = [work for work, taken in zip(works, chosen, strict=True) if taken]
+    errors: Float64s = np.abs(estimate(base, asked, sets).time_ns / measured[chosen] - 1)
+    return errors
+
+
+def _jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
+    """Give value ± 1.645 √((k - 1) / k Σ (θᵢ - θ̄)²), the delete-a-group jackknife."""
+    k = len(without)
+    error = float(np.sqrt((k - 1) / k * np.sum((np.array(without) - np.mean(without)) ** 2)))
+    return max(0.0, value - Z_90 * error), value + Z_90 * error
+
+
+def _streaming(base: Hardware, rows: Sequence[tuple[Work, float]]) -> FittedSet:
+    """Fit the one share that streaming kernels reach, from those that move enough to tell."""
+    latency = constants_for(base).streaming.latency_ns
+    bandwidth = base.device.memory_bandwidth_gbps
+    moved = np.array([float(work.bytes_moved) for work, _ in rows])
+    measured = np.array([time for _, time in rows])
+    shares = moved / bandwidth / np.maximum(measured - latency, 0.05 * measured)
+    long = measured > 4 * latency
+    shares = shares[long] if np.sum(long) >= LEAST else shares
+    share = float(min(1.0, np.median(shares)))
+    half = 1.57 * float(np.subtract(*np.quantile(shares, [0.75, 0.25]))) / np.sqrt(len(shares))
+    before = estimate(base, [work for work, _ in rows]).time_ns
+    after = moved / bandwidth / share + latency
+    return FittedSet(
+        constants={"memory": share},
+        intervals={"memory": (max(0.0, share - half), min(1.0, share + half))},
+        kernels=len(rows),
+        error_before=float(np.median(np.abs(before / measured - 1))),
+        error_after=float(np.median(np.abs(after / measured - 1))),
+    )
+
+
+def _laws(messages: Sequence[MeasuredMessage], refused: list[str]) -> dict[str, CollectiveLaw]:
+    laws = {}
+    for kind in sorted({message.kind for message in messages}):
+        chosen = [message for message in messages if message.kind == kind]
+        if len({message.message_bytes for message in chosen}) < LEAST:
+            refused.append(f"{kind}: fewer than {LEAST} sizes of message")
+            continue
+        ranks = np.array([float(message.ranks) for message in chosen])
+        sent = np.array([sent_share(kind, m.ranks) * m.message_bytes for m in chosen])
+        laws[kind] = fit_law(sent, ranks, np.array([m.duration_ns for m in chosen]))
+    return laws

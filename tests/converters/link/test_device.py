@@ -135,6 +135,23 @@ def test_a_first_kernel_that_waits_over_a_millisecond_waited_for_unseen_work(
     assert (("window", "k") in run.linked().edges(EdgeKind.EXTERNAL)) is external
 
 
+def test_a_first_kernel_that_waits_for_another_stream_waited_for_nothing_unseen() -> None:
+    """The all-reduce starts 3 ms after its launch, just when the kernel it waits for is done.
+
+    host      L(a) record wait L(reduce)
+    stream 7  [------------ a ------------]
+    stream 20                              [reduce]
+    """
+    run = Recording()
+    run.kernel("a", 10, 3010, by=run.launch(0, 5), stream=7)
+    run.call("cudaEventRecord", 6, 7)
+    run.call("cudaStreamWaitEvent", 8, 9)
+    run.kernel("reduce", 3012, 3100, by=run.launch(10, 15), stream=20)
+    seen = run.linked()
+    assert ("a", "reduce") in seen.edges(EdgeKind.STREAM_WAIT)
+    assert ("window", "reduce") not in seen.edges(EdgeKind.EXTERNAL)
+
+
 @pytest.mark.parametrize(("latency_us", "typical_us"), [(299, 299), (300, 7)])
 def test_a_latency_of_300_us_and_more_is_no_latency(latency_us: int, typical_us: int) -> None:
     """What is longer had another reason, and must not become the usual cost: 7 us then."""

@@ -36,7 +36,8 @@ from etsim.simulator.scenarios import CostTables, Engine, by_factor, replay_scen
 from etsim.simulator.windows import loop_ends, windowed_ends
 
 REPEATS = 7
-CLASSES = 32
+CLASSES = 32  # of kernels
+HOST_CLASSES = 2
 SYNC_EVERY = 3000  # rows between two waits of the host, as in a training step
 
 
@@ -124,19 +125,24 @@ def one_replay(graph: ExecutionGraph) -> None:
 
 
 def fused_tables(graph: ExecutionGraph, scenarios: int) -> CostTables:
-    """Give a roofline of many targets: reciprocal peak and bandwidth by class, and a floor."""
+    """Give many targets: a roofline and a floor for kernels, a factor for the host's rows."""
     random = np.random.default_rng(1)
-    shape = CLASSES, scenarios
+    shape = HOST_CLASSES + CLASSES, scenarios
+    on_host = graph.nodes.category != Category.KERNEL
+    of_host = np.arange(shape[0])[:, np.newaxis] < HOST_CLASSES
+    drawn = random.integers(0, CLASSES, len(graph))
     return CostTables(
-        row_class=random.integers(0, CLASSES, len(graph)).astype(np.int32),
-        work=graph.nodes.flops.astype(np.float64),
-        work_price=random.uniform(1e-6, 1e-4, shape),
+        row_class=np.where(on_host, drawn % HOST_CLASSES, HOST_CLASSES + drawn).astype(np.int32),
+        work=np.where(on_host, graph.nodes.duration_ns, graph.nodes.flops).astype(np.float64),
+        work_price=np.where(
+            of_host, random.uniform(0.5, 2, shape), random.uniform(1e-6, 1e-4, shape)
+        ),
         lag_ns=graph.edge_lag_ns,
         edge_class=np.where(graph.edge_kind == EdgeKind.HOST_ORDER, 0, -1).astype(np.int32),
         lag_factor=random.uniform(0.5, 2, (1, scenarios)),
-        traffic=graph.nodes.bytes.astype(np.float64),
+        traffic=np.where(on_host, 0, graph.nodes.bytes).astype(np.float64),
         traffic_price=random.uniform(1e-4, 1e-2, shape),
-        fixed_ns=random.uniform(1000, 3000, shape),
+        fixed_ns=np.where(of_host, 0.0, random.uniform(1000, 3000, shape)),
     )
 
 

@@ -121,7 +121,7 @@ class Outcome(NamedTuple):
     end_ns: Float64s
 
 
-def replay_block(  # noqa: C901, PLR0912  # one loop nest: numba sees one function
+def replay_block(  # noqa: C901, PLR0912, PLR0915  # numba sees one function
     rows: RowColumns, edges: EdgeColumns, tables: Tables, live: Float64s, out: Outcome
 ) -> None:
     """Replay a block of scenarios in one pass, costs fused in; for numba only.
@@ -158,11 +158,14 @@ def replay_block(  # noqa: C901, PLR0912  # one loop nest: numba sees one functi
                     start[s] = max(start[s], live[p, s] + lag)
             edge += 1
         v, c, work = slot[row], row_kind[row], work_of[row]
-        if fused:
-            traffic = traffic_of[row]
+        traffic = traffic_of[row]
+        if fused and traffic > 0.0:
             for s in range(width):
                 longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
                 live[v, s] = start[s] + np.rint(longer + fixed[c, s])
+        elif fused:
+            for s in range(width):
+                live[v, s] = start[s] + np.rint(work * work_price[c, s] + fixed[c, s])
         else:
             for s in range(width):
                 live[v, s] = start[s] + np.rint(work * work_price[c, s])

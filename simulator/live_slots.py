@@ -24,8 +24,8 @@ class LiveSlots:
         slot: of each row, shape (nodes,).
         source_slot: of each edge's predecessor, shape (edges,).
         count: of slots.
-        may_be_last: (nodes,) whether the row's end can be the makespan when no duration is
-            negative: nobody reads it, or whoever does may start before it ends.
+        may_be_last: (nodes,) whether the row's end can be the makespan: nobody reads it, or
+            whoever does may start before it ends.
     """
 
     slot: Int32s

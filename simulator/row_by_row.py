@@ -52,8 +52,9 @@ class _Prices:
         cost = self.first
         np.multiply(self.work_price[kind], self.work[row], out=cost)
         if self.traffic_price:
-            np.multiply(self.traffic_price[kind], self.traffic[row], out=self.second)
-            np.maximum(cost, self.second, out=cost)
+            if self.traffic[row]:
+                np.multiply(self.traffic_price[kind], self.traffic[row], out=self.second)
+                np.maximum(cost, self.second, out=cost)
             np.add(cost, self.fixed[kind], out=cost)
         np.rint(cost, out=cost)
         return cost

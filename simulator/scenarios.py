@@ -47,7 +47,7 @@ class CostTables:
 
     Attributes:
         row_class: (nodes,) into the lines of the row tables.
-        work: (nodes,) such as measured ns, or FLOPs.
+        work: (nodes,) such as measured ns, or FLOPs; like traffic never negative.
         work_price: (classes, S) such as a factor, or ns per FLOP.
         lag_ns: (edges,).
         edge_class: (edges,) into the lines of `lag_factor`, -1 where the lag never changes.
@@ -191,6 +191,9 @@ def _check(graph: ExecutionGraph, tables: CostTables) -> None:
     prices = [table for table in given if table is not None]
     if not all(np.all(np.isfinite(table) & (table >= 0)) for table in prices):
         raise InputError("a price or a lag factor is negative or not a number")
+    amounts = (tables.work, tables.traffic)
+    if any(amount is not None and len(amount) and amount.min() < 0 for amount in amounts):
+        raise InputError("a row's work or traffic is negative")
 
 
 def _exact_in_floats(graph: ExecutionGraph, tables: CostTables) -> bool:
@@ -202,8 +205,8 @@ def _exact_in_floats(graph: ExecutionGraph, tables: CostTables) -> bool:
     if not tables.scenarios or not len(graph):
         return True
     none = np.zeros(1)
-    work, lag = np.abs(tables.work), np.abs(tables.lag_ns)
-    traffic = none if tables.traffic is None else np.abs(tables.traffic)
+    work, lag = tables.work, np.abs(tables.lag_ns)
+    traffic = none if tables.traffic is None else tables.traffic
     prices = (
         tables.work_price,
         np.zeros_like(tables.work_price) if tables.traffic_price is None else tables.traffic_price,
@@ -249,15 +252,20 @@ def _columns(
 ) -> tuple[RowColumns, EdgeColumns]:
     none = np.full(len(graph), -1, dtype=np.int32)
     none[list(watch)] = np.arange(len(watch))
-    work = tables.work.astype(np.float64)
-    traffic = work if tables.traffic is None else tables.traffic.astype(np.float64)
-    may_be_last = slots.may_be_last if np.all(work >= 0) else np.ones_like(slots.may_be_last)
+    work = tables.work.astype(np.float64, copy=False)
+    traffic = work if tables.traffic is None else tables.traffic.astype(np.float64, copy=False)
+    kind = tables.row_class.astype(np.int32, copy=False)
     rows = RowColumns(
-        slots.slot, tables.row_class.astype(np.int32), work, traffic, may_be_last, none
+        slots.slot,
+        tables.row_class.astype(np.int32, copy=False),
+        work,
+        traffic,
+        slots.may_be_last,
+        none,
     )
-    kind = np.where(tables.lag_ns == 0, -1, tables.edge_class).astype(np.int32)
+    varies = np.where(tables.lag_ns == 0, -1, tables.edge_class).astype(np.int32)
     lag = tables.lag_ns.astype(np.float64)
-    return rows, EdgeColumns(graph.edge_start, slots.source_slot, lag, kind)
+    return rows, EdgeColumns(graph.edge_start, slots.source_slot, lag, varies)
 
 
 def _blocks(scenarios: int, slots: int, engine: Engine) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Scenarios at once: every way of replaying them gives what one replay after the other gives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -59,7 +60,7 @@ def jobs(
         table(draw, scenarios),
     )
     if draw(st.booleans()):
-        figures = st.lists(st.floats(0, 1e4), min_size=rows, max_size=rows)
+        figures = st.lists(st.one_of(st.just(0.0), st.floats(0, 1e4)), min_size=rows, max_size=rows)
         tables = CostTables(
             tables.row_class, np.array(draw(figures)), tables.work_price,
             tables.lag_ns, tables.edge_class, tables.lag_factor,
@@ -162,6 +163,8 @@ def test_tables_that_do_not_fit_are_refused() -> None:
     for bad in (-1.0, np.nan, np.inf):
         with pytest.raises(InputError, match="negative or not a number"):
             replay_scenarios(graph, by_factor(graph, good.row_class, np.array([[bad]])))
+    with pytest.raises(InputError, match="work or traffic is negative"):
+        replay_scenarios(graph, replace(good, work=np.full(3, -1.0)))
 
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="the extra `fast` is not installed")

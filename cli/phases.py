@@ -12,7 +12,9 @@ from ..models.serving.step_fit import DecodeLaw, FitStep, PrefillLaw, StepFit, f
 from ..models.serving.step_names import StepPhase
 from ..models.specs import match_device
 from ..simulator.phases import EngineStep, Evidence, Part, find_steps
+from ..simulator.predict import predict
 from .inputs import load_graphs
+from .machines import source_hardware, target_hardware
 from .output import (
     csv_option,
     json_option,
@@ -23,6 +25,7 @@ from .output import (
     print_json,
     print_table,
     say,
+    warn,
 )
 
 HEADER = (
@@ -38,6 +41,10 @@ HEADER = (
     help="Write the steps and their laws as YAML, for `serve --steps` and `plan --steps`.",
 )  # fmt: skip
 @click.option("--hw", metavar="NAME|FILE", help="What it ran on; else as the trace says.")
+@click.option(
+    "--on", metavar="NAME|FILE",
+    help="Carry every kernel to this machine by the cost model and tell the steps there.",
+)  # fmt: skip
 @click.option("--tp", type=click.IntRange(min=1), help="Devices of the group; else as recorded.")
 @click.option("--model", default="", help="The model's card, noted in the fit.")
 @json_option
@@ -46,6 +53,7 @@ def command(
     traces: tuple[str, ...],
     output: Path | None,
     hw: str | None,
+    on: str | None,
     tp: int | None,
     model: str,
     *,
@@ -60,8 +68,8 @@ def command(
     """
     graphs = load_graphs(traces)
     graph = graphs[0]  # the ranks of a group step together
-    steps = find_steps(graph)
-    fit = _fit(graph, steps, hw=hw, tp=tp, model=model)
+    steps = find_steps(graph) if on is None else _predicted(graph, hw, on)
+    fit = _fit(graph, steps, hw=hw, on=on, tp=tp, model=model)
     if output is not None:
         write_atomically(output, write_fit(fit))
     if as_json:
@@ -74,23 +82,39 @@ def command(
         note(f"{len(graphs)} ranks given: the steps are those of rank {graph.meta.rank}")
 
 
+def _predicted(graph: ExecutionGraph, hw: str | None, on: str) -> list[EngineStep]:
+    """Give the steps on another machine; what the prediction doubts is noted."""
+    source, target = target_hardware(on, source_hardware([graph], hw), [graph])
+    prediction = predict([graph], source, target)
+    for text in prediction.warnings:
+        warn(text)
+    steps = find_steps(prediction.graph, timeline=prediction.timeline)
+    if not prediction.offloaded:
+        before, after = (sum(s.step_ns for s in of) for of in (find_steps(graph), steps))
+        note(f"carried to {target.name}: {ms(before)} ms of steps become {ms(after)} ms")
+    return steps
+
+
 def _fit(
     graph: ExecutionGraph,
     steps: Sequence[EngineStep],
     *,
     hw: str | None,
+    on: str | None,
     tp: int | None,
     model: str,
 ) -> StepFit:
     meta = graph.meta
     known = match_device(meta.source_device, meta.device_memory_bytes) if hw is None else hw
+    measured_on = known or meta.source_device
     usable = [fitted for step in steps if (fitted := step.fit_step()) is not None]
     decode, prefill, notes = _laws(usable)
     if len(usable) < len(steps):
         notes.append(f"{len(steps) - len(usable)} steps do not tell their tokens: not fitted")
     return StepFit(
         source=meta.property("source") or f"a trace of rank {meta.rank}",
-        hardware=known or "",
+        hardware=on or known or "",
+        carried_from="" if on is None else (measured_on or "unknown hardware"),
         tp=tp or meta.world_size,
         model=model,
         decode=decode,

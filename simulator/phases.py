@@ -20,6 +20,7 @@ from ..models.errors import NeedsRecordingError
 from ..models.graph import Category, EdgeKind, ExecutionGraph, Int32s, Int64s
 from ..models.serving.step_fit import FitStep
 from ..models.serving.step_names import StepLabel, StepPhase, parse_step_name
+from ..models.timeline import Timeline, measured
 from .breakdown.intervals import Intervals
 from .phase_guess import Guess, guess_steps
 
@@ -81,18 +82,23 @@ class EngineStep:
         return FitStep(self.step_ns / 1e6, tokens, pairs, before, c.requests, g.requests, g.kv or 0)
 
 
-def find_steps(graph: ExecutionGraph, rules: KernelRules | None = None) -> list[EngineStep]:
+def find_steps(
+    graph: ExecutionGraph, *, timeline: Timeline | None = None, rules: KernelRules | None = None
+) -> list[EngineStep]:
     """Give the engine's steps in order of time.
+
+    Args:
+        graph: one rank's.
+        timeline: of the same graph, as predicted on other hardware; None for as recorded.
+        rules: kernels by name; None for those that come with etsim.
 
     Raises:
         NeedsRecordingError: nothing in the trace looks like a step of a language model.
     """
+    times = timeline or measured(graph)
     rules = rules or default_rules()
-    marked = _marked(graph)
-    if marked:
-        steps = [_step(graph, rules, m) for m in marked]
-    else:
-        steps = [_step(graph, rules, _of_guess(guess)) for guess in guess_steps(graph)]
+    marked = _marked(graph) or [_of_guess(guess) for guess in guess_steps(graph)]
+    steps = [_step(times, rules, m) for m in marked]
     if not steps:
         raise NeedsRecordingError(
             "no prefill or decode step found: no engine annotation, no attention kernel, no "
@@ -167,48 +173,46 @@ def _owners(graph: ExecutionGraph, heads: Sequence[int]) -> Int32s:
     return owner
 
 
-def _step(graph: ExecutionGraph, rules: KernelRules, marked: _Marked) -> EngineStep:
-    rows = marked.rows
-    nodes = graph.nodes
+def _step(times: Timeline, rules: KernelRules, marked: _Marked) -> EngineStep:
+    rows, graph = marked.rows, times.graph
     on_device = graph.on_device()[rows]
     host = rows[~on_device]
     work = rows[on_device] if np.any(on_device) else host
-    spans = Intervals(nodes.start_ns[work], nodes.start_ns[work] + nodes.duration_ns[work])
+    spans = Intervals(times.start_ns[work], times.end_ns[work])
     span = int(spans.end_ns.max() - spans.start_ns.min()) if len(work) else 0
     busy = spans.length_ns()
-    host_ns = _extent(graph, host)
+    host_ns = _extent(times, host)
     step_ns = max(span, host_ns)
     launches = [r for r in host.tolist() if "graphlaunch" in graph.name_of(r).lower()]
     return EngineStep(
         name=marked.name,
         label=marked.label,
         evidence=marked.evidence,
-        start_ns=int(nodes.start_ns[rows].min()),
+        start_ns=int(times.start_ns[rows].min()),
         step_ns=step_ns,
         span_ns=span,
         busy_ns=busy,
         host_ns=host_ns,
-        split=_split(graph, rules, work, busy=busy, step_ns=step_ns),
+        split=_split(times, rules, work, busy=busy, step_ns=step_ns),
         graph_launches=len(launches),
-        kernels=int(np.sum(nodes.category[work] == Category.KERNEL)),
+        kernels=int(np.sum(graph.nodes.category[work] == Category.KERNEL)),
     )
 
 
-def _extent(graph: ExecutionGraph, rows: Int64s) -> int:
+def _extent(times: Timeline, rows: Int64s) -> int:
     if not len(rows):
         return 0
-    start = graph.nodes.start_ns[rows]
-    return int((start + graph.nodes.duration_ns[rows]).max() - start.min())
+    return int(times.end_ns[rows].max() - times.start_ns[rows].min())
 
 
 def _split(
-    graph: ExecutionGraph, rules: KernelRules, work: Int64s, *, busy: int, step_ns: int
+    times: Timeline, rules: KernelRules, work: Int64s, *, busy: int, step_ns: int
 ) -> dict[Part, int]:
     """Give the time by part; where streams overlap, the parts share the busy time evenly."""
     sums = dict.fromkeys(Part, 0)
-    durations = graph.nodes.duration_ns[work].tolist()
+    durations = times.duration_ns[work].tolist()
     for row, duration in zip(work.tolist(), durations, strict=True):
-        sums[_part(graph, rules, row)] += duration
+        sums[_part(times.graph, rules, row)] += duration
     total = sum(sums.values())
     if total > busy > 0:
         sums = {part: round(ns * busy / total) for part, ns in sums.items()}

@@ -67,12 +67,12 @@ def _phase_cost(
         move = Transfer(place.card, place.precision, calibration, place.source, place.target)
         return AnchoredCost(law, move)
     spread = TRACE_SPREAD if len(steps) >= LEAST_STEPS else FEW_STEPS_SPREAD
-    told = fit.source or "a trace"
-    text = f"parts of {place.card.name} calibrated on {len(steps)} steps measured in {told}"
+    text = f"parts of {place.card.name} calibrated on {fit.told(len(steps))}"
     if place.moves:
         source, target = place.source, place.target
         text += f", from {source.tp} x {source.name} to {target.tp} x {target.name}"
-    origin = Origin(Source.TRACE if place.moves else Source.FIT, text, spread)
+    scaled = place.moves or bool(fit.carried_from)
+    origin = Origin(Source.TRACE if scaled else Source.FIT, text, spread)
     return EngineCost(place.card, place.target, place.precision, calibration, origin)
 
 

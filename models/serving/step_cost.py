@@ -167,11 +167,12 @@ class FittedCost:
     prefill_pair_ns: float
     source: str = "fit file"
     spread: float = 0.1
+    carried: bool = False  # the steps were measured on other hardware
 
     @property
     def origin(self) -> Origin:
         """Tell which fit."""
-        return Origin(Source.FIT, self.source, self.spread)
+        return Origin(Source.TRACE if self.carried else Source.FIT, self.source, self.spread)
 
     def step_ns(self, work: StepWork) -> float:
         """Give the fitted time."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import NeedsRecordingError, SpecError
 from .outcome import Floats
-from .step_cost import FittedCost
+from .step_cost import TRACE_SPREAD, FittedCost
 from .step_time import StepWork
 from .transfer import nonnegative_least_squares
 
@@ -69,11 +69,17 @@ class PrefillLaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepFit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: laws, where they were measured, the steps themselves, what could not be told."""
+    """The file: laws, where they were measured, the steps themselves, what could not be told.
+
+    Attributes:
+        hardware: what the times hold on.
+        carried_from: what they were measured on, where a prediction carried them here; else "".
+    """
 
     kind: str = FILE_KIND
     source: str = ""
     hardware: str = ""
+    carried_from: str = ""
     tp: int = 1
     model: str = ""
     dtype: str = ""
@@ -86,7 +92,7 @@ class StepFit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Give the laws as a cost; where a law is missing it costs nothing: see `PatchedCost`."""
         d = self.decode or DecodeLaw(0.0)
         p = self.prefill or PrefillLaw(0.0)
-        worst = max(0.05, d.worst_error, p.worst_error)
+        worst = max(TRACE_SPREAD if self.carried_from else 0.05, d.worst_error, p.worst_error)
         return FittedCost(
             d.gamma_ms * 1e6,
             d.alpha_batch_us * 1e3,
@@ -94,9 +100,17 @@ class StepFit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             p.base_ms * 1e6,
             p.token_us * 1e3,
             p.pair_ps / 1e3,
-            source=f"{len(self.steps)} steps measured in {self.source or 'a trace'}",
+            source=self.told(len(self.steps)),
             spread=worst,
+            carried=bool(self.carried_from),
         )
+
+    def told(self, steps: int) -> str:
+        """Say where the steps come from."""
+        text = f"{steps} steps measured in {self.source or 'a trace'}"
+        if not self.carried_from:
+            return text
+        return f"{text} on {self.carried_from}, carried kernel by kernel to {self.hardware}"
 
 
 @dataclass(frozen=True, slots=True)

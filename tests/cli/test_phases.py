@@ -80,6 +80,35 @@ def test_the_fit_goes_on_to_serve_and_plan(run: Run, trace: Path, tmp_path: Path
     assert "measured in" in out
 
 
+def test_steps_carried_by_the_cost_model_go_on_as_scaled(
+    run: Run, trace: Path, tmp_path: Path
+) -> None:
+    fit = tmp_path / "fit.yaml"
+    options = ("--hw", "a100", "--on", "h100-sxm", "--tp", "1", "-o", str(fit))
+    code, _out, err = run("phases", str(trace), *options)
+    assert code == 0
+    assert "carried to h100-sxm" in err
+    told = read_fit(fit)
+    assert (told.hardware, told.carried_from) == ("h100-sxm", "a100")
+    assert len(told.steps) == 7
+    load = ("--model", "llama3-8b", "--rate", "5", "--isl", "200", "--osl", "20", "--count", "50")
+    out = run("serve", *load, "--steps", str(fit))[1]
+    assert "rests on: scaled: " in out
+    assert "on a100, carried kernel by kernel to h100-sxm" in out
+
+
+@pytest.mark.shared
+def test_an_h100_prefill_carried_to_mi300x_is_near_the_one_measured_there(
+    run: Run, shared_data: Path
+) -> None:
+    folder = shared_data / "traces" / "pair_h100_mi300"
+    there = ("phases", str(folder / "mi300_qwen0.5b.json.gz"), "--json")
+    carried = ("phases", str(folder / "h100_qwen0.5b.json.gz"), "--on", "mi300x", "--json")
+    measured, predicted = (json.loads(run(*c)[1])["steps"][0] for c in (there, carried))
+    assert predicted["prefill"]["tokens"] == measured["prefill"]["tokens"] == 8944
+    assert predicted["step_ns"] == pytest.approx(measured["step_ns"], rel=0.15)
+
+
 def test_json_and_csv_have_every_step(run: Run, trace: Path) -> None:
     told = json.loads(run("phases", str(trace), "--json")[1])
     assert len(told["steps"]) == 7

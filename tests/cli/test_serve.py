@@ -94,6 +94,22 @@ def test_a_log_is_read_scaled_and_cut(run: Run, tmp_path: Path) -> None:
     assert "10 rows of the log have no tokens on one side: left out" in err
 
 
+def test_a_mooncake_log_finds_its_prefixes_cached(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = (
+        {"timestamp": 500 * i, "input_length": 2000, "output_length": 8,
+         "hash_ids": [i % 2, 10 + i % 2, 20 + i % 2, 100 + i]}
+        for i in range(40)
+    )  # fmt: skip
+    log.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    options = ("--model", "llama3-8b", "--requests", str(log), "--prefix-cache", "--json")
+    told = json.loads(run(*options)[1])["summary"]
+    whole_blocks = 3 * 512  # the fourth block of each prompt is its own
+    assert told["prefix_share"] == pytest.approx(38 / 40 * whole_blocks / 2000)
+    text = run(*options[:-1])[1]
+    assert "prompt tokens found cached" in text
+
+
 def test_mixed_machines_serve_apart(run: Run) -> None:
     code, out, _err = run(
         *MADE, "--apart", "1:1", "--decode-hw", "a100-sxm-80gb", "--kv-transfer", "serial"

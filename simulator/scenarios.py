@@ -157,16 +157,17 @@ def replay_scenarios(
     if chosen is Engine.LOOP or not _exact_in_floats(graph, tables):
         return _one_by_one(graph, tables, watch)
     found = slots or live_slots(graph)
-    rows, edges = _columns(graph, tables, found, watch)
+    watched, place = np.unique(np.array(watch, dtype=np.int64), return_inverse=True)
+    rows, edges = _columns(graph, tables, found, watched)
     blocks = [
-        _block(tables.block(first, after), rows, edges, found.count, len(watch), chosen)
+        _block(tables.block(first, after), rows, edges, found.count, len(watched), chosen)
         for first, after in _blocks(tables.scenarios, found.count, chosen)
     ]
-    makespan = np.concatenate([block.makespan_ns for block in blocks] or [np.empty(0)])
+    makespan = np.concatenate([block.makespan_ns for block in blocks])
     return ScenarioTimes(
         makespan.astype(np.int64),
-        np.concatenate([block.start_ns for block in blocks], axis=1).astype(np.int64),
-        np.concatenate([block.end_ns for block in blocks], axis=1).astype(np.int64),
+        np.concatenate([block.start_ns for block in blocks], axis=1)[place].astype(np.int64),
+        np.concatenate([block.end_ns for block in blocks], axis=1)[place].astype(np.int64),
         chosen,
     )
 
@@ -248,21 +249,14 @@ def _one_by_one(graph: ExecutionGraph, tables: CostTables, watch: Sequence[int])
 
 
 def _columns(
-    graph: ExecutionGraph, tables: CostTables, slots: LiveSlots, watch: Sequence[int]
+    graph: ExecutionGraph, tables: CostTables, slots: LiveSlots, watch: Int64s
 ) -> tuple[RowColumns, EdgeColumns]:
-    none = np.full(len(graph), -1, dtype=np.int32)
-    none[list(watch)] = np.arange(len(watch))
+    watched = np.full(len(graph), -1, dtype=np.int32)
+    watched[watch] = np.arange(len(watch))
     work = tables.work.astype(np.float64, copy=False)
     traffic = work if tables.traffic is None else tables.traffic.astype(np.float64, copy=False)
     kind = tables.row_class.astype(np.int32, copy=False)
-    rows = RowColumns(
-        slots.slot,
-        tables.row_class.astype(np.int32, copy=False),
-        work,
-        traffic,
-        slots.may_be_last,
-        none,
-    )
+    rows = RowColumns(slots.slot, kind, work, traffic, slots.may_be_last, watched)
     varies = np.where(tables.lag_ns == 0, -1, tables.edge_class).astype(np.int32)
     lag = tables.lag_ns.astype(np.float64)
     return rows, EdgeColumns(graph.edge_start, slots.source_slot, lag, varies)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import AnalysisError
 from ..graph import (
     COLUMN_DEFAULTS,
     COLUMN_TYPES,
@@ -27,7 +28,7 @@ from ..graph import (
     Provenance,
 )
 from ..graph_builder import KIND_OF_CATEGORY, Interner
-from ..merge_order import reordered
+from ..merge_order import merged_order, reordered
 
 Edge = tuple[int, int, int, int]  # target, source, kind, lag
 INHERITED = ("rank", "step", "module", "phase", "start_ns")
@@ -129,16 +130,28 @@ class Insertion:
         """Give the graph with all additions, in order, checked."""
         if not self._rows and not self._edges:
             return self.graph
-        order = self._order()
-        graph = self._stacked(self._edges_in_line(order))
-        return reordered(graph, order).checked()
+        return self._placed()[0].checked()
 
     def places(self) -> Int64s:
         """Give for every old and new row its row in the graph that `done` gives."""
+        return self._placed()[1]
+
+    def _placed(self) -> tuple[ExecutionGraph, Int64s]:
         order = self._order()
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
-        return place
+        graph = reordered(self._stacked(self._edges_in_line(order)), order)
+        if np.all(graph.edge_source < graph.edge_target()):
+            return graph, place
+        # new edges lead against the order of rows (ranks that meet elsewhere): sort anew
+        tagged = replace(graph, nodes=replace(graph.nodes, rf_id=np.arange(len(graph))))
+        ordered, cut = merged_order(tagged, 2)
+        if cut:
+            raise AnalysisError(f"{cut} rows put in wait for each other")
+        moved = np.empty(len(graph), dtype=np.int64)
+        moved[ordered.nodes.rf_id] = np.arange(len(graph))
+        nodes = replace(ordered.nodes, rf_id=graph.nodes.rf_id[ordered.nodes.rf_id])
+        return replace(ordered, nodes=nodes), moved[place]
 
     def _order(self) -> Int64s:
         count = len(self.graph) + len(self._rows)

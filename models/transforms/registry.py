@@ -152,12 +152,12 @@ def parse_asked(text: str) -> Asked:
 
 
 def _given(transform: Transform, parts: Sequence[str], text: str) -> dict[str, str]:
-    known = {parameter.name for parameter in transform.parameters}
-    given = {}
+    known = [parameter.name for parameter in transform.parameters]
+    given: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
-        if not equals and len(known) == 1:  # `host:2` for `host:speed=2`
-            key, value = next(iter(known)), part
+        if not equals and known and not given:  # `host:2` for `host:speed=2`
+            key, value = known[0], part
         if key not in known:
             listed = ", ".join(sorted(known)) or "none"
             raise UsageError(

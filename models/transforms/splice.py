@@ -7,7 +7,7 @@ they lead to the latest copy that stands before. What waited for a row that is g
 stood before it on its lane.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,16 +18,19 @@ from .edit import ORDER_KINDS
 Placed = tuple[int, int]  # an old row, and which copy of it: 0 is the row itself
 
 
-def spliced(graph: ExecutionGraph, order: Sequence[Placed]) -> ExecutionGraph:
+def spliced(
+    graph: ExecutionGraph, order: Sequence[Placed], lanes: Mapping[Placed, int] | None = None
+) -> ExecutionGraph:
     """Give the graph whose rows are the given ones, in this order.
 
     Args:
         graph: the graph; its origin and the marks of its steps must stay.
         order: rows with their copy's number, every (row, copy) once.
+        lanes: where some of them run now, if not on their own lane.
     """
     if len(order) == len(graph) and all(placed == (k, 0) for k, placed in enumerate(order)):
         return graph
-    return _Splicer(graph, order).run()
+    return _Splicer(graph, order, lanes or {}).run()
 
 
 def without_time(
@@ -41,6 +44,7 @@ def without_time(
 class _Splicer:
     graph: ExecutionGraph
     order: Sequence[Placed]
+    moved: Mapping[Placed, int]
     place: dict[Placed, int] = field(default_factory=dict)
     latest: dict[int, int] = field(default_factory=dict)
     last_on_lane: dict[int, int] = field(default_factory=dict)
@@ -54,7 +58,7 @@ class _Splicer:
             for lane in self.graph.lanes
         ]
         for new, (row, copy) in enumerate(self.order):
-            lane = lanes[row]
+            lane = self.moved.get((row, copy), lanes[row])
             before = self.last_on_lane.get(lane, NONE)
             same = before != NONE and self.order[before] == (before_on_lane[row], copy)
             found = self._edges_of(row, copy, NONE if same else before, lanes)
@@ -95,10 +99,14 @@ class _Splicer:
         flat = [(*key, lag) for found in self.edges for key, lag in sorted(found.items())]
         counts = [len(found) for found in self.edges]
         nodes = self.graph.nodes.take(rows)
+        lane = [self.moved.get(placed, NONE) for placed in self.order]
         return replace(
             self.graph,
             nodes=replace(
-                nodes, parent=self._followed("parent"), fw_parent=self._followed("fw_parent")
+                nodes,
+                lane=np.where(np.array(lane) == NONE, nodes.lane, lane).astype(np.int32),
+                parent=self._followed("parent"),
+                fw_parent=self._followed("fw_parent"),
             ),
             edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
             edge_source=np.array([edge[0] for edge in flat], dtype=np.int32),

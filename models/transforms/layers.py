@@ -1,0 +1,122 @@
+"""More or fewer layers: a repeated module is laid out again, or left out, forward and backward.
+
+fwd  A B C   bwd  C' B' A'    one more:    fwd  A B C C   bwd  C' C' B' A'
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import UsageError
+from ..graph import NONE, ExecutionGraph
+from ..graph_builder import Interner
+from .edit import Mask
+from .optimizer_share import resized_optimizer
+from .registry import Parameter, Transform, Value, register, whole
+from .repeats import Layers, find_layers
+from .scenario import Scenario
+from .splice import Placed, spliced
+from .training import Gradient, Iteration, iterations
+
+
+def _layers(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    wanted = whole(values, "to", "layers", least=1)
+    graph = scenario.graph
+    found = iterations(graph, "layers")
+    layers = find_layers(graph, str(values["module"]), "layers")
+    recorded = len(layers.paths)
+    if wanted == recorded:
+        return scenario
+    middle = recorded // 2  # neither the first nor the last, which may have neighbours of their own
+    if wanted > recorded:
+        repeated, gone = [middle] * (wanted - recorded), []
+    else:
+        repeated, gone = [], _middle(recorded, recorded - wanted)
+    changed = {middle} if repeated else set(gone)
+    gradients = {it.first: _gradients_of(layers, it, changed) for it in found}
+    if not any(gradients.values()):
+        raise UsageError(f"layers: {layers.paths[middle]} has no backward of its own")
+    times = len(repeated) if repeated else -1
+    scenario = resized_optimizer(scenario, found, gradients, times)
+    order = _order(graph, layers, found, (repeated, gone))
+    laid_out = spliced(scenario.graph, order)
+    return scenario.with_graph(_renamed(laid_out, order, layers.paths, middle))
+
+
+def _renamed(
+    graph: ExecutionGraph, order: list[Placed], paths: Sequence[str], copied: int
+) -> ExecutionGraph:
+    """Give copies of a layer module paths of their own: the next free numbers."""
+    copies = np.array([copy for _, copy in order])
+    names: Interner[str] = Interner()
+    for name in graph.names:
+        _ = names[name]
+    base, last = _counted(paths[-1])
+    module = graph.nodes.module.copy()
+    for copy in range(1, int(copies.max(initial=0)) + 1):
+        rows = np.flatnonzero((copies == copy) & (module != NONE))
+        for index in np.unique(module[rows]).tolist():
+            old = graph.names[index]
+            if old.startswith(paths[copied]):
+                new = names[f"{base}{last + copy}{old.removeprefix(paths[copied])}"]
+                module[rows[module[rows] == index]] = new
+    return replace(graph, nodes=replace(graph.nodes, module=module), names=tuple(names)).checked()
+
+
+def _counted(path: str) -> tuple[str, int]:
+    """Part `Net_0/Block_3` into `Net_0/Block_` and 3."""
+    digits = len(path) - len(path.rstrip("0123456789"))
+    return path[:-digits], int(path[-digits:])
+
+
+def _middle(count: int, removed: int) -> list[int]:
+    first = (count - removed) // 2
+    return list(range(first, first + removed))
+
+
+def _gradients_of(layers: Layers, iteration: Iteration, chosen: set[int]) -> tuple[Gradient, ...]:
+    return tuple(g for g in iteration.gradients if int(layers.of_row[g.accumulate_row]) in chosen)
+
+
+def _order(
+    graph: ExecutionGraph,
+    layers: Layers,
+    found: list[Iteration],
+    change: tuple[list[int], list[int]],
+) -> list[Placed]:
+    """Lay out the rows: copies stand behind the last row of what they repeat."""
+    repeated, gone = change
+    removed: Mask = np.zeros(len(graph), dtype=bool)
+    behind: dict[int, list[Placed]] = {}
+    for iteration in found:
+        for backward in (False, True):
+            for layer in gone:
+                removed[layers.rows(layer, iteration, backward=backward)] = True
+            for copy, layer in enumerate(repeated, start=1):
+                rows = layers.rows(layer, iteration, backward=backward).tolist()
+                if rows:
+                    behind.setdefault(rows[-1], []).extend((row, copy) for row in rows)
+    order: list[Placed] = []
+    for row in range(len(graph)):
+        if not removed[row]:
+            order.append((row, 0))
+        order += behind.get(row, [])
+    return order
+
+
+register(
+    Transform(
+        name="layers",
+        about="A model of more or fewer layers.",
+        edit="Repeats or removes the rows of one repeated module, forward and backward, with its "
+        "kernels and collectives, and its parameters' share of the optimizer.",
+        assumes="layers are alike, and their gradients' buckets are filled as recorded",
+        needs="modules (stacks or record_function) and gradients with shapes",
+        parameters=(
+            Parameter("to", "number of layers wanted"),
+            Parameter("module", "pattern such as Block_*; the largest repeated", "", is_text=True),
+        ),
+        apply=_layers,
+    )
+)

@@ -1,0 +1,199 @@
+"""Other buckets in a recorded data-parallel run, or no overlap with backward.
+
+    recorded   g3 g2 |send| g1 g0 |send|        bucket=100MB    g3 g2 g1 g0 |send|
+
+The old collectives go with their issue; new ones are put behind the gradients that fill a bucket.
+What was measured beyond the model (a slower link, contention) holds for the new messages too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..costs.collectives import transfer_ns
+from ..graph import NONE, Category, Collective, EdgeKind, ExecutionGraph, Provenance
+from .buckets import Bucket, bucketed
+from .gradient_messages import Message, gradient_messages, measured
+from .insertion import Insertion
+from .registry import MEBI_25, Parameter, Transform, Value, flag, register
+from .scenario import Scenario
+from .splice import without_time
+from .training import Iteration, iterations, named_rows
+
+COPY_BACK = "copy_bucket_to_grad"
+
+
+def _rebucket(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    graph = scenario.graph
+    messages = gradient_messages(graph, "buckets")
+    found = iterations(graph, "buckets")
+    overlap = flag(values, "overlap", "buckets")
+    buckets = [bucketed(it.gradients, float(values["bucket"])) for it in found]
+    of_iteration = [_of(graph, messages, it) for it in found]
+    recorded = [[_bytes(graph, m) for m in mine] for mine in of_iteration]
+    if overlap and recorded == [[b.bytes for b in each] for each in buckets]:
+        return scenario
+    sender = _Sender(scenario, messages)
+    for number in range(max(_occurrence(found), default=-1) + 1):
+        together = [k for k, place in enumerate(_occurrence(found)) if place == number]
+        sender.send([(found[k], buckets[k], of_iteration[k]) for k in together], overlap=overlap)
+    return scenario.with_graph(sender.done())
+
+
+def _of(graph: ExecutionGraph, messages: Sequence[Message], iteration: Iteration) -> list[Message]:
+    return [
+        message
+        for message in messages
+        if iteration.first <= message.issuer <= iteration.last
+        and graph.nodes.rank[message.issuer] == iteration.rank
+    ]
+
+
+def _bytes(graph: ExecutionGraph, message: Message) -> int:
+    index = int(graph.nodes.collective[message.row])
+    return graph.collectives[index].message_bytes if index != NONE else 0
+
+
+def _occurrence(found: Sequence[Iteration]) -> list[int]:
+    """Give the number of each iteration among those of its rank: equal numbers meet."""
+    seen: dict[int, int] = {}
+    result = []
+    for iteration in found:
+        result.append(seen.get(iteration.rank, 0))
+        seen[iteration.rank] = result[-1] + 1
+    return result
+
+
+_Part = tuple[Iteration, list[Bucket], list[Message]]
+
+
+class _Sender:
+    """Puts new collectives in, and takes the old ones out."""
+
+    def __init__(self, scenario: Scenario, messages: Sequence[Message]) -> None:
+        self.graph = scenario.graph
+        self.insertion = Insertion(self.graph)
+        self.rows = [message.row for message in messages]
+        self.gone = np.zeros(len(self.graph), dtype=bool)
+        self.gone[self.rows] = True
+        self.gone[[message.issuer for message in messages]] = True
+        self.gone[[message.join for message in messages if message.join != NONE]] = True
+        self.example = self.graph.collectives[int(self.graph.nodes.collective[self.rows[0]])]
+        self.ranks = max(2, len(self.example.ranks) or self.graph.meta.world_size)
+        self.hardware = scenario.costs
+        self.issue_ns = int(np.median(self.graph.nodes.duration_ns[[m.issuer for m in messages]]))
+        self.off = self._off()
+
+    def _off(self) -> float:
+        """Measured over modelled time of the old messages, summed; 0 where nothing is measured."""
+        if not measured(self.graph, self.rows):
+            return 0.0
+        modelled = sum(
+            self._model(self.graph.collectives[int(index)].message_bytes)
+            for index in self.graph.nodes.collective[self.rows]
+        )
+        return float(self.graph.nodes.duration_ns[self.rows].sum()) / modelled
+
+    def _model(self, message_bytes: int) -> float:
+        found = transfer_ns(self.hardware, "all_reduce", message_bytes, self.ranks)
+        return found if found else float(max(1, message_bytes))
+
+    def send(self, parts: Sequence[_Part], *, overlap: bool) -> None:
+        """Insert the collectives of one iteration of all ranks."""
+        counts = {len(buckets) for _, buckets, _ in parts}
+        meet = len(parts) > 1 and len(counts) == 1
+        for place in range(max(counts)):
+            rows = [
+                self._issued(part, place, overlap=overlap) for part in parts if place < len(part[1])
+            ]
+            if meet:
+                self._joined(rows, parts[0][0].first)
+
+    def _issued(self, part: _Part, place: int, *, overlap: bool) -> tuple[int, int]:
+        """Insert one rank's issue and collective, and let its user wait; gives both rows."""
+        iteration, buckets, messages = part
+        bucket = buckets[place]
+        last = max((row for row in self._before_waits(part)), default=iteration.last)
+        after = bucket.ready_row if overlap else last
+        old = messages[0]
+        lane = int(self.graph.nodes.lane[old.issuer])
+        kind = EdgeKind.LAUNCH if self._on_device(old.row) else EdgeKind.HANDOVER
+        issue = self.insertion.in_line(
+            after, self.graph.name_of(old.issuer), lane,
+            Category(int(self.graph.nodes.category[old.issuer])), self.issue_ns,
+            rank=iteration.rank,
+        )  # fmt: skip
+        lag = next((lag for p, k, lag in self.graph.predecessors(old.row) if k == kind), 0)
+        message = Collective(
+            self.example.kind, self.example.group, self.example.ranks,
+            bucket.gradients[0].dtype, bucket.bytes,
+        )  # fmt: skip
+        row = self.insertion.in_line(
+            after, self.graph.name_of(old.row), int(self.graph.nodes.lane[old.row]),
+            Category.COLLECTIVE, round(self.off * self._model(bucket.bytes)),
+            collective=message, rank=iteration.rank,
+            provenance=int(Provenance.MEASURED if self.off else Provenance.ROOFLINE),
+        )  # fmt: skip
+        self.insertion.edge(issue, row, kind, lag)
+        for waiter in self._waiters(part, place):
+            wait = EdgeKind.STREAM_WAIT if self._on_device(old.row) else EdgeKind.HANDOVER
+            self.insertion.edge(row, waiter, wait)
+        return issue, row
+
+    def _on_device(self, row: int) -> bool:
+        return bool(self.graph.on_device()[row])
+
+    def _before_waits(self, part: _Part) -> list[int]:
+        """Give the iteration's last gradient row: without overlap all is sent behind it."""
+        return [gradient.row for gradient in part[0].gradients]
+
+    def _waiters(self, part: _Part, place: int) -> list[int]:
+        """Give the rows that use a bucket: its first copy back, else who waited for the last."""
+        iteration, buckets, messages = part
+        copies = named_rows(self.graph, COPY_BACK)
+        mine = copies[(copies >= iteration.first) & (copies <= iteration.last)]
+        mine = mine[self.graph.nodes.rank[mine] == iteration.rank]
+        if len(mine) == len(iteration.gradients) and not self._on_device(messages[0].row):
+            before = sum(len(bucket.gradients) for bucket in buckets[:place])
+            return [int(mine[before])]
+        last = [waiter for message in messages for waiter in message.waiters]
+        return sorted(set(last))[:1] if not last else [max(last)]
+
+    def _joined(self, rows: Sequence[tuple[int, int]], first: int) -> None:
+        """Let all ranks' collectives start when the last of them is issued."""
+        lane = next(
+            (int(self.graph.nodes.lane[r]) for r in np.flatnonzero(self.gone).tolist()
+             if self.graph.nodes.category[r] == Category.JOIN), 0,
+        )  # fmt: skip
+        join = self.insertion.row(first, "rendezvous", lane, Category.JOIN, 0, rank=-1)
+        for issue, row in rows:
+            self.insertion.edge(issue, join, EdgeKind.RENDEZVOUS)
+            self.insertion.edge(join, row, EdgeKind.RENDEZVOUS)
+
+    def done(self) -> ExecutionGraph:
+        """Give the graph with the new collectives alone."""
+        marked = self.insertion
+        marks = np.flatnonzero(self.gone)
+        place = marked.places()
+        graph = marked.done()
+        removed = np.zeros(len(graph), dtype=bool)
+        removed[place[marks]] = True
+        return without_time(graph, removed)
+
+
+register(
+    Transform(
+        name="buckets",
+        about="Other buckets of gradients, or all-reduces only after backward.",
+        edit="Removes the recorded collectives of gradients with their issue, gathers gradients "
+        "anew and inserts collectives behind what fills a bucket; who copies a bucket back waits "
+        "for it.",
+        assumes="messages of other sizes are off the model by what the recorded ones were",
+        needs="a recorded data-parallel run with AccumulateGrad and Optimizer.step",
+        parameters=(
+            MEBI_25,
+            Parameter("overlap", "0: all-reduces start when backward has ended", 1.0),
+        ),
+        apply=_rebucket,
+    )
+)

@@ -10,7 +10,7 @@ OUT := out
 ETSIM := $(BIN)/etsim
 RECORDED := examples/recorded
 
-.PHONY: demo test lint types imports unit wheel accuracy docs clean
+.PHONY: demo test lint types imports unit wheel accuracy record docs clean
 
 demo: $(VENV)/.runtime
 	@mkdir -p $(OUT)
@@ -58,6 +58,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 .links/etsim:
 	@mkdir -p .links
 	ln -sfn .. .links/etsim
+
+# Judge the cost models again on the measured tables and traces beside the checkout.
+accuracy: $(VENV)/.dev .links/etsim
+	PYTHONPATH=.links $(BIN)/python -m etsim.benchmarks.accuracy.ledger
 
 # Record the shipped examples anew: each several times, the least disturbed run is kept.
 record: $(VENV)/.dev .links/etsim

@@ -60,12 +60,12 @@ def command(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    r"""Find the steps of vLLM, SGLang or a plain generate() in a trace; fit their laws.
+    """Find the steps of vLLM, SGLang or a plain generate() in a trace; fit their laws.
 
     \b
     etsim phases rank0.pt.trace.json.gz
     etsim phases rank0.pt.trace.json.gz --hw h100-sxm --tp 4 -o steps.yaml
-    """
+    """  # noqa: D301  # click reads \b as "keep these lines"
     graphs = load_graphs(traces)
     graph = graphs[0]  # the ranks of a group step together
     steps = find_steps(graph) if on is None else _predicted(graph, hw, on)

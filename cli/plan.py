@@ -66,12 +66,12 @@ def _options(function: F) -> F:
 @_options
 @json_option
 def command(**told: Unpack[PlanOptions]) -> None:
-    r"""Say how many of which device a serving load needs, and whether to keep prefill apart.
+    """Say how many of which device a serving load needs, and whether to keep prefill apart.
 
     \b
     etsim plan --model qwen3-32b --rate 10 --isl 4000 --osl 500 --ttft 1s --tpot 20ms
     etsim plan --model llama3-70b --requests log.csv.gz --ttft 2s --tpot 50ms --decode-hw a100
-    """
+    """  # noqa: D301  # click reads \b as "keep these lines"
     ask = read_ask(told)
     setup = read_setup(told, ask.prompt)
     effort = Effort(told["trials"], told["max_devices"], told["break_even"], told["seed"])

@@ -101,12 +101,12 @@ def _options(function: F) -> F:
 @_options
 @json_option
 def command(**told: Unpack[ServeOptions]) -> None:
-    r"""Simulate a serving cluster request by request.
+    """Simulate a serving cluster request by request.
 
     \b
     etsim serve --model llama3-70b --hw h100-sxm --tp 4 --replicas 2 --requests azure_conv.csv.gz
     etsim serve --model qwen3-32b --rate 10 --isl 4000 --osl 500 --apart 2:1 --ttft 1s --tpot 20ms
-    """
+    """  # noqa: D301  # click reads \b as "keep these lines"
     workload = read_workload(told)
     setup = read_setup(told, workload.mean_prompt)
     fleet = read_fleet(told, setup)

@@ -129,15 +129,16 @@ def _label(graph: ExecutionGraph, own: Int64s, rows: Int64s) -> StepLabel | None
         tokens = _grid(graph, rows, _STORES_KV)
         batch = _grid(graph, rows, _INDEXES_KV) or _grid(graph, rows, _GATHERS_LAST)
     whole = _is_whole_graph(graph, own, rows)
-    if whole and batch is not None:
-        tokens = batch
+    if whole:  # one token a request; inside a graph, grids are padded to its size
+        batch = tokens = batch or tokens
     decodes = whole or (tokens is not None and tokens == batch)
     if tokens is None and not whole:
         decodes = any(_DECODE_ATTENTION.search(name) for name in names)
     kv = _kv_length(graph, own)
     if decodes:
         length = None if kv is None or batch is None else kv * batch
-        generation = Share(batch or 0, tokens, length, None, None)
+        told = tokens if tokens is not None else batch
+        generation = Share(batch or 0, told, length, None, None)
         return StepLabel(StepPhase.DECODE, Share(), generation)
     context = Share(batch or 1, tokens, None, None, None)
     return StepLabel(StepPhase.PREFILL, context, Share())

@@ -118,6 +118,17 @@ def test_a_graph_launch_that_owns_the_step_is_a_decode_step(tmp_path: Path) -> N
     assert step.graph_launches == 1
 
 
+def test_an_sglang_step_is_counted_by_its_index_kernel(tmp_path: Path) -> None:
+    """create_flashinfer_kv_indices has one block a request: 32 decode."""
+    events = [launch(0, 1), launch(4, 2), sync(8, 60)]
+    events += [kernel(10, 2, 1, "create_flashinfer_kv_indices_triton", 32),
+               kernel(20, 9, 2, "BatchDecodeWithPagedKVCacheKernel", 64)]  # fmt: skip
+    (step,) = steps_of(events, tmp_path)
+    assert step.label.phase is StepPhase.DECODE
+    assert step.label.generation == Share(32, 32, None, None, None)
+    assert step.split[Part.ATTENTION] == 9_000
+
+
 def test_a_trace_without_a_language_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NeedsRecordingError, match="no prefill or decode step"):
         steps_of([launch(0, 1), kernel(5, 10, 1, "conv_kernel")], tmp_path)

@@ -11,6 +11,7 @@ from etsim.models.costs.constants import AttentionConstants, DecodeConstants
 from etsim.models.costs.figures import Figures, figures_for
 from etsim.models.costs.fitting import capped_loss, fit
 
+from .folds import FOLDS
 from .tables import FAMILY, Float64s, columns, machine, sample, table, where
 from .transfers import Judged
 
@@ -84,7 +85,10 @@ def prefill_without(family: str) -> AttentionConstants:
             lambda c: prefill_times(c.figures, constants, c.calls).total_ns,
         )  # fmt: skip
 
-    return fit(AttentionConstants(), PREFILL_WIDTHS, loss, iterations=500)
+    def make() -> AttentionConstants:
+        return fit(AttentionConstants(), PREFILL_WIDTHS, loss, iterations=500)
+
+    return FOLDS.get(f"prefill without {family or 'none'}", AttentionConstants(), make)
 
 
 @cache
@@ -96,7 +100,10 @@ def decode_without(family: str) -> DecodeConstants:
             "attn_decode", family, lambda c: decode_times(c.figures, constants, c.calls).total_ns
         )
 
-    return fit(DecodeConstants(), DECODE_WIDTHS, loss, iterations=500)
+    def make() -> DecodeConstants:
+        return fit(DecodeConstants(), DECODE_WIDTHS, loss, iterations=500)
+
+    return FOLDS.get(f"decode without {family or 'none'}", DecodeConstants(), make)
 
 
 def prefill_judged(gpu: str, family: str) -> Judged:

@@ -4,9 +4,11 @@ from functools import cache
 
 import numpy as np
 
+from etsim.models.costs.constants import MatmulConstants
 from etsim.models.costs.fitting import capped_loss, fit
 from etsim.models.costs.residuals import residual_field
 
+from .folds import FOLDS
 from .gemm import DEVICES, WIDTHS, Case, case, modelled, without
 from .tables import FAMILY, Float64s, ape
 
@@ -31,12 +33,16 @@ def _trial(gpu: str, kernels: int, trial: int) -> float:
     order = np.random.default_rng(trial).permutation(len(whole.measured_ns))
     known, asked = whole.rows(order[:kernels]), whole.rows(order[kernels : kernels + 2000])
     prior = without(FAMILY[gpu])
-    constants = fit(
-        prior,
-        REFIT_WIDTHS,
-        lambda c: capped_loss(modelled(known, c), known.measured_ns),
-        iterations=200,
-    )
+
+    def make() -> MatmulConstants:
+        return fit(
+            prior,
+            REFIT_WIDTHS,
+            lambda c: capped_loss(modelled(known, c), known.measured_ns),
+            iterations=200,
+        )
+
+    constants = FOLDS.get(f"{kernels} kernels of {gpu}, choice {trial}", prior, make)
     field = residual_field(_features(known), np.log(known.measured_ns / modelled(known, constants)))
     predicted = modelled(asked, constants) * np.exp(field.at(_features(asked)))
     return float(np.median(ape(predicted, asked.measured_ns)))

@@ -11,6 +11,7 @@ from etsim.models.costs.figures import Figures, figures_for
 from etsim.models.costs.fitting import capped_loss, fit
 from etsim.models.costs.matmul_model import Products, matmul_times
 
+from .folds import FOLDS
 from .tables import FAMILY, Float64s, columns, machine, sample, table, where
 from .transfers import Judged
 
@@ -90,8 +91,12 @@ def fitted(cases: list[Case], prior: MatmulConstants, widths: dict[str, float]) 
 @cache
 def without(family: str) -> MatmulConstants:
     """Fit constants to every family but one ("" for all)."""
-    kept = [case(gpu).take(FITTED_ROWS) for gpu in DEVICES if FAMILY[gpu] != family]
-    return fitted(kept, PRIOR, WIDTHS)
+
+    def make() -> MatmulConstants:
+        kept = [case(gpu).take(FITTED_ROWS) for gpu in DEVICES if FAMILY[gpu] != family]
+        return fitted(kept, PRIOR, WIDTHS)
+
+    return FOLDS.get(f"matmul without {family or 'none'}", PRIOR, make)
 
 
 def judged(gpu: str, family: str) -> Judged:

@@ -14,6 +14,7 @@ from etsim.models.costs.fitting import capped_loss, fit
 from etsim.models.costs.row_model import RowPasses, norm_passes, row_times, softmax_passes
 from etsim.models.costs.work_values import Unit
 
+from .folds import FOLDS
 from .gemm import WIDTHS, Case, fitted, modelled, products
 from .tables import FAMILY, Float64s, Row, ape, columns, machine, table, where
 
@@ -58,13 +59,17 @@ def product_case(op: str, gpu: str) -> Case | None:
 @cache
 def products_without(family: str) -> MatmulConstants:
     """Fit products of both kinds to every family but one."""
-    cases = [
-        found.take(FITTED_ROWS)
-        for op in ("linear", "bmm")
-        for gpu in DEVICES
-        if FAMILY[gpu] != family and (found := product_case(op, gpu))
-    ]
-    return fitted(cases, LANE_PRIOR, LANE_WIDTHS)
+
+    def make() -> MatmulConstants:
+        cases = [
+            found.take(FITTED_ROWS)
+            for op in ("linear", "bmm")
+            for gpu in DEVICES
+            if FAMILY[gpu] != family and (found := product_case(op, gpu))
+        ]
+        return fitted(cases, LANE_PRIOR, LANE_WIDTHS)
+
+    return FOLDS.get(f"lane products without {family or 'none'}", LANE_PRIOR, make)
 
 
 @cache
@@ -150,7 +155,10 @@ def rows_without(op: str, family: str) -> RowConstants:
             for gpu in kept
         ]))  # fmt: skip
 
-    return fit(ROW_PRIOR, ROW_WIDTHS, loss, iterations=200)
+    def make() -> RowConstants:
+        return fit(ROW_PRIOR, ROW_WIDTHS, loss, iterations=200)
+
+    return FOLDS.get(f"{op} without {family or 'none'}", ROW_PRIOR, make)
 
 
 def row_errors(op: str) -> dict[str, float]:

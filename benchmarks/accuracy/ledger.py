@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import attention, coverage, few_shot, gemm, lanes, nccl, pair, whole_models
+from .folds import FOLDS
 from .tables import FAMILY, ROOT, SHARED, ape
 from .transfers import Judged, pair_errors
 
@@ -69,7 +70,8 @@ def whole_model_figures() -> list[Figure]:
     seen = "all fp32 tables but whole models"
     return [
         Figure(
-            "whole model fp32, device unseen", f"NeuSight, same rows: {neusight:.1f} (to beat; aim 8)", round(neusight, 1),
+            "whole model fp32, device unseen",
+            f"NeuSight, same rows: {neusight:.1f} (to beat; aim 8)", round(neusight, 1),
             float(np.mean(whole_models.errors())), rows, seen,
         ),
         Figure(
@@ -229,6 +231,7 @@ def main() -> None:
     if not SHARED.is_dir():
         print(f"no measured data at {SHARED}: nothing to judge, nothing written")
         sys.exit(0)
+    FOLDS.fit_anew = True
     figures = [figure for group in GROUPS for figure in group()]
     covered = coverages()
     PAGE.write_text(page(figures, covered), encoding="utf-8")
@@ -237,6 +240,7 @@ def main() -> None:
         "coverage": {name: asdict(one) for name, one in covered.items()},
     }
     FIGURES.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    FOLDS.write()
     for figure in figures:
         print(f"{figure.task}: asked {figure.asked or '-'}, reached {figure.reached:.1f}")
 

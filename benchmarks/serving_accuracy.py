@@ -83,6 +83,7 @@ class Outcome:
     plain: float
     mape: float
     median: float
+    p90: float
     worst: float
 
 
@@ -186,6 +187,7 @@ def transfer(question: Question, here: Sequence[Point], there: Sequence[Point]) 
         float(np.mean(plain)),
         float(np.mean(errors)),
         float(np.median(errors)),
+        float(np.quantile(errors, 0.9)),
         float(np.max(errors)),
     )
 
@@ -239,11 +241,11 @@ def serving(data: Path, source: str, target: str) -> list[Outcome]:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Lay outcomes out as markdown."""
     lines = [
-        "| what | pairs | plain ratio | etsim mean | median | worst |",
-        "|---|---|---|---|---|---|",
+        "| what | pairs | plain ratio | etsim mean | median | p90 | worst |",
+        "|---|---|---|---|---|---|---|",
     ]
     for o in outcomes:
-        figures = f"**{o.mape:.1%}** | {o.median:.1%} | {o.worst:.1%}"
+        figures = f"**{o.mape:.1%}** | {o.median:.1%} | {o.p90:.1%} | {o.worst:.1%}"
         lines.append(f"| {o.name} | {o.pairs} | {o.plain:.1%} | {figures} |")
     return "\n".join(lines)
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..models.graph import Bytes, ExecutionGraph, Int64s
+from ..models.graph import Bytes, Int64s
 from ..models.hardware import Hardware
 from ..models.timeline import Timeline
 from .resources import Change, CostClasses, EdgeClass, changes, cost_classes
-from .scenarios import CostTables, replay_scenarios
+from .scenarios import CostTables
+from .totals import scenario_totals
 
 SHARE = 0.1  # how much better each resource is made
 
@@ -52,10 +53,7 @@ def sensitivities(
     classes = cost_classes(graph, bound)
     asked = changes(classes, hardware, share)
     tables = _tables(timeline, lag_ns, classes, asked)
-    begins, ends = _marks(timeline)
-    times = replay_scenarios(graph, tables, watch=[*begins, *ends])
-    begin = np.min(times.start_ns[: len(begins)], axis=0, initial=2**62) if begins else 0
-    totals = (np.max(times.end_ns[len(begins) :], axis=0, initial=0) - begin).tolist()
+    totals = scenario_totals(graph, tables).tolist()
     base = max(1, totals[0])
     found = [
         Sensitivity(change.resource, change.change, total, total / base - 1)
@@ -76,25 +74,3 @@ def _tables(
         for edge_class, factor in change.edges.items():
             edges[edge_class, scenario] = factor
     return CostTables(classes.row, timeline.duration_ns, rows, lag_ns, classes.edge, edges)
-
-
-def _marks(timeline: Timeline) -> tuple[list[int], list[int]]:
-    """Give the rows that `predict.region` begins with, and all that may end it."""
-    graph = timeline.graph
-    begins = sorted({step.begin_row for step in graph.steps})
-    if not begins:
-        return [], _last_rows(graph, np.ones(len(graph), dtype=bool))
-    ends = {step.end_row for step in graph.steps}
-    return begins, sorted(ends | set(_last_rows(graph, graph.nodes.step >= 0)))
-
-
-def _last_rows(
-    graph: ExecutionGraph, wanted: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
-) -> list[int]:
-    """Give the wanted rows that no other wanted row must end after."""
-    target = graph.edge_target()
-    before = (graph.edge_lag_ns >= 0) & wanted[target]
-    last = wanted.copy()
-    last[graph.edge_source[before]] = False
-    rows: list[int] = np.flatnonzero(last).tolist()
-    return rows

@@ -204,8 +204,10 @@ def _put_scaled(
     origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
     prices.put(rows, duration, origin, Bound.MEMORY)
     spreads = [
-        carried_spread(work.work_class, alike, by_name=bool(named))
-        for work, named in zip(known.works, known.by_name, strict=True)
+        carried_spread(work.work_class, alike, by_name=bool(named), short=bound == Bound.LAUNCH)
+        for work, named, bound in zip(
+            known.works, known.by_name, at_target.bound.tolist(), strict=True
+        )
     ]
     _describe(known, at_target, chosen, prices, spreads)
 

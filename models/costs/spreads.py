@@ -19,6 +19,7 @@ _CARRIED: dict[WorkClass, float] = {
 OTHER_MODEL = 0.30
 OTHER_CARRIED = 0.25
 BY_NAME = 0.30
+SHORT_KERNEL = 0.25  # how long the shortest kernels take differs by driver and profiler
 SAME_FACTOR = 0.4  # siblings: H100 to H200 and back
 FOREIGN_FACTOR = 1.8  # another vendor's libraries
 
@@ -28,8 +29,12 @@ def model_spread(work_class: WorkClass) -> float:
     return _MODEL.get(work_class, OTHER_MODEL)
 
 
-def carried_spread(work_class: WorkClass, alike: Likeness, *, by_name: bool) -> float:
-    """Give the doubt about a measurement carried over."""
+def carried_spread(
+    work_class: WorkClass, alike: Likeness, *, by_name: bool, short: bool = False
+) -> float:
+    """Give the doubt about a measurement carried over; `short`: a launch's own time rules."""
     spread = BY_NAME if by_name else _CARRIED.get(work_class, OTHER_CARRIED)
+    if short:
+        spread = max(spread, SHORT_KERNEL)
     factors = {Likeness.SAME: SAME_FACTOR, Likeness.VENDOR: 1.0, Likeness.FOREIGN: FOREIGN_FACTOR}
     return spread * factors[alike]

@@ -1,6 +1,7 @@
 """The house: files of readable length, functions that fit a screen, one sentence on top of each."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,13 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions(path: Path) -> list[ast.FunctionDef]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)]
 
 
 def length(node: ast.FunctionDef) -> int:
@@ -44,14 +49,14 @@ def test_functions_fit_a_screen() -> None:
 
 
 def test_every_file_opens_with_a_sentence() -> None:
-    silent = [path for path in FILES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    silent = [path for path in FILES if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 
 @pytest.mark.parametrize("wing", ["models", "simulator", "converters"])
 def test_only_the_command_line_prints(wing: str) -> None:
     for path in (ROOT / wing).rglob("*.py"):
-        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        calls = [n for n in ast.walk(parsed(path)) if isinstance(n, ast.Call)]
         named = [call.func.id for call in calls if isinstance(call.func, ast.Name)]
         assert "print" not in named, relative(path)
 

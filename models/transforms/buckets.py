@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from .training import Gradient
 
-FIRST_BUCKET_BYTES = 1 << 20  # DDP's first bucket is small, so that the first all-reduce is early
-MEBIBYTE = 1 << 20
+# With its default cap DDP's first bucket is small, so that the first all-reduce is early; a cap
+# that a user gives holds for the first bucket too (torch/nn/parallel/distributed.py).
+FIRST_BUCKET_BYTES = 1 << 20
+DEFAULT_CAPS = (25 << 20, 25_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class Bucket:
 
 def bucketed(gradients: Sequence[Gradient], cap_bytes: float) -> list[Bucket]:
     """Give the buckets in order; the one that reaches its cap is closed with what made it full."""
+    first = FIRST_BUCKET_BYTES if cap_bytes in DEFAULT_CAPS else cap_bytes
     buckets: list[Bucket] = []
     open_: list[Gradient] = []
     for gradient in gradients:
         open_.append(gradient)
-        limit = min(cap_bytes, FIRST_BUCKET_BYTES) if not buckets else cap_bytes
+        limit = cap_bytes if buckets else first
         if sum(g.bytes for g in open_) >= limit:
             buckets.append(Bucket(tuple(open_)))
             open_ = []

@@ -3,24 +3,28 @@
 from . import (
     accumulate,
     checkpoint,
+    compress,
     cuda_graphs,
     data_loader,
     ddp,
     kernels,
     layers,
     optimizer,
+    pipeline,
     precision,
     quantise,
     ranks,
     rebucket,
     resources,
+    sharding,
     sizes,
+    tensor_parallel,
 )
 from .registry import Asked, Transform, parse_asked, transforms
 
 FILES = (
-    accumulate, checkpoint, cuda_graphs, data_loader, ddp, kernels, layers, optimizer, precision,
-    quantise, ranks, rebucket, resources, sizes,
+    accumulate, checkpoint, compress, cuda_graphs, data_loader, ddp, kernels, layers, optimizer,
+    pipeline, precision, quantise, ranks, rebucket, resources, sharding, sizes, tensor_parallel,
 )  # fmt: skip
 
 __all__ = ["FILES", "Asked", "Transform", "parse_asked", "transforms"]

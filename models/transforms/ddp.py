@@ -49,9 +49,9 @@ register(
     Transform(
         name="ddp",
         about="Train on N data-parallel ranks, each with the recorded batch.",
-        edit="Gathers gradients into buckets in backward order (the first of 1 MiB, then of "
-        "`bucket`), inserts copies into the bucket, an all-reduce per bucket on a lane of its own, "
-        "and copies back; the optimizer waits for the last.",
+        edit="Gathers gradients into buckets in backward order (of `bucket`; with the default the "
+        "first of 1 MiB), inserts copies into the bucket, an all-reduce per bucket on a lane of "
+        "its own, and copies back; the optimizer waits for the last.",
         assumes="all ranks are alike and never wait for a straggler, and that an all-reduce takes "
         "nothing from the compute it overlaps",
         needs="AccumulateGrad with shapes and Optimizer.step",

@@ -1,0 +1,156 @@
+"""Compress gradients before they are sent, as DDP's communication hooks do.
+
+fp16        half the bytes, a cast before and after
+topk        k of n values with their indices, gathered from all: ranks · ratio · 2 · bytes
+powersgd    an (m, n) gradient as (m, r) and (n, r): r (m + n) values, two products each way
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+from ..costs.tensors import ITEM_BYTES, dtype_of
+from ..errors import UsageError
+from ..graph import NONE, Collective, ExecutionGraph, Operator
+from ..graph_builder import Interner
+from .gradient_messages import Message, gradient_messages, transfer_ratio
+from .registry import Parameter, Transform, Value, number, register, whole
+from .scenario import Scenario
+from .training import Gradient, iterations
+from .worker import Worker
+
+METHODS = ("fp16", "topk", "powersgd")
+HOOK_CALLS = 4  # to, _to_copy, copy_, div_
+
+
+def _compress(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    method = str(values["method"])
+    if method not in METHODS:
+        raise UsageError(f"compress: no {method!r}", remedy=f"one of {', '.join(METHODS)}")
+    ratio = number(values, "ratio", "compress")
+    rank = whole(values, "rank", "compress", least=1)
+    graph = scenario.graph
+    messages = gradient_messages(graph, "compress")
+    travelling = _gradients_of(graph, messages) if method == "powersgd" else {}
+    new: dict[int, Collective] = {}
+    for message in messages:
+        old = _collective(graph, message)
+        if method == "powersgd":
+            new[message.row] = _factored(old, travelling.get(message.row, []), rank)
+        else:
+            new[message.row] = _smaller(old, method, ratio)
+    after = scenario.with_graph(_resent(scenario, new))
+    return _with_hooks(after, messages, method)
+
+
+def _collective(graph: ExecutionGraph, message: Message) -> Collective:
+    index = int(graph.nodes.collective[message.row])
+    if index == NONE:
+        raise UsageError("compress: the sizes of the messages were not recorded")
+    return graph.collectives[index]
+
+
+def _smaller(old: Collective, method: str, ratio: float) -> Collective:
+    if method == "fp16":
+        narrow = dtype_of(old.dtype) == "fp32"
+        return replace(old, dtype="fp16", message_bytes=old.message_bytes // 2) if narrow else old
+    # values and indices of the kept share, from every rank
+    size = round(2 * ratio * old.message_bytes * max(1, len(old.ranks)))
+    return replace(old, kind="all_gather", message_bytes=size)
+
+
+def _factored(old: Collective, gradients: list[Gradient], rank: int) -> Collective:
+    size = 0
+    for gradient in gradients:
+        rows, columns = gradient.shape[0], prod(gradient.shape[1:])
+        item = ITEM_BYTES[gradient.dtype]
+        size += min(gradient.bytes, rank * (rows + columns) * item)
+    return replace(old, message_bytes=size or old.message_bytes)
+
+
+def _gradients_of(graph: ExecutionGraph, messages: list[Message]) -> dict[int, list[Gradient]]:
+    """Give the gradients in each message: in order, until its bytes are full."""
+    result: dict[int, list[Gradient]] = {}
+    for iteration in iterations(graph, "compress"):
+        left = list(iteration.gradients)
+        for message in messages:
+            if not iteration.first <= message.issuer <= iteration.last:
+                continue
+            if graph.nodes.rank[message.issuer] != iteration.rank:
+                continue
+            inside: list[Gradient] = []
+            size = _collective(graph, message).message_bytes
+            while left and sum(g.bytes for g in inside) < size:
+                inside.append(left.pop(0))
+            result[message.row] = inside
+    return result
+
+
+def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph:
+    """Give collectives their new messages; measured ones scale by the model's ratio."""
+    graph = scenario.graph
+    pool: Interner[Collective] = Interner()
+    for collective in graph.collectives:
+        _ = pool[collective]
+    column, duration = graph.nodes.collective.copy(), graph.nodes.duration_ns.copy()
+    for row, message in new.items():
+        old = graph.collectives[int(column[row])]
+        ranks = len(old.ranks) or graph.meta.world_size
+        ratio = transfer_ratio(
+            scenario.costs,
+            (old.kind, old.message_bytes, ranks),
+            (message.kind, message.message_bytes, ranks),
+        )
+        column[row] = pool[message]
+        duration[row] = round(float(duration[row]) * ratio)
+    nodes = replace(graph.nodes, collective=column, duration_ns=duration)
+    return replace(graph, nodes=nodes, collectives=tuple(pool)).checked()
+
+
+def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Scenario:
+    """Insert the work of compressing in front of each issue and of expanding before its use."""
+    worker = Worker(scenario)
+    graph = scenario.graph
+    for message in messages:
+        size = scenario.graph.collectives[int(graph.nodes.collective[message.row])].message_bytes
+        elements = max(1, size // 2)
+        lane = int(graph.nodes.lane[message.issuer])
+        pack = _pass_over(elements, ("float", "c10::Half"), method)
+        worker.work(message.issuer - 1, f"{method} compress", lane, pack, HOOK_CALLS)
+        for waiter in message.waiters[:1]:
+            host = _host_of(graph, waiter)
+            unpack = _pass_over(elements, ("c10::Half", "float"), method)
+            lane = int(graph.nodes.lane[host])
+            worker.work(host, f"{method} expand", lane, unpack, HOOK_CALLS)
+    return worker.scenario
+
+
+def _host_of(graph: ExecutionGraph, row: int) -> int:
+    """Give the host row of a waiter: itself, or the launch of a kernel that waits."""
+    parent = int(graph.nodes.parent[row])
+    return parent if graph.on_device()[row] and parent != NONE else row
+
+
+def _pass_over(elements: int, types: tuple[str, str], method: str) -> Operator:
+    shape = (elements,)
+    if method == "fp16":
+        return Operator("aten::copy_", input_shapes=(shape, shape), input_types=types[::-1])
+    return Operator("aten::mul", input_shapes=(shape, shape), input_types=("float", "float"))
+
+
+register(
+    Transform(
+        name="compress",
+        about="Compress gradients before they are sent.",
+        edit="Shortens the messages of gradients, scales measured ones by the model's ratio, and "
+        "inserts a pass over the message in front of its issue and behind its wait.",
+        assumes="choosing values (topk) and factoring (powersgd) cost one pass over what is sent",
+        needs="a data-parallel run with the sizes of its messages",
+        parameters=(
+            Parameter("method", "fp16, topk or powersgd", "fp16", is_text=True),
+            Parameter("ratio", "topk: share of values kept", 0.01),
+            Parameter("rank", "powersgd: rank of the factors", 1.0),
+        ),
+        apply=_compress,
+    )
+)

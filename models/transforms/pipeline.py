@@ -1,0 +1,330 @@
+"""Pipeline parallelism: layers cut into stages, micro-batches through them, one rank a stage.
+
+    stage 0   F0 F1 F2 ....... B0 B1 B2 step        send F0 -> recv -> F0 of stage 1 ...
+    stage 1      F0 F1 F2 B0 B1 B2     step
+
+Every micro-batch is as large as the recorded batch: divide it before with `batch`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from ..costs.tensors import ITEM_BYTES, Call
+from ..errors import UsageError
+from ..graph import (
+    NONE,
+    Category,
+    Collective,
+    EdgeKind,
+    ExecutionGraph,
+    Int64s,
+    Lane,
+    LaneKind,
+    Provenance,
+)
+from .insertion import Insertion
+from .links import with_link
+from .recost import has_device
+from .registry import Parameter, Transform, Value, register, whole
+from .repeats import Layers, find_layers
+from .scenario import Scenario
+from .schedules import Schedule, Task, in_time, needed, stage_orders
+from .splice import Placed, spliced
+from .training import Iteration, fixed, iterations
+
+COMMUNICATION = 30
+
+
+def _pipeline(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    stages = whole(values, "stages", "pipeline", least=1)
+    micros = whole(values, "micro", "pipeline", least=1)
+    name = str(values["schedule"])
+    if name not in {s.value for s in Schedule}:
+        raise UsageError(f"pipeline: no schedule {name!r}", remedy="gpipe, 1f1b or interleaved")
+    per_stage = whole(values, "chunks", "pipeline", least=1) if name == "interleaved" else 1
+    if stages == 1 and micros == 1:
+        return scenario
+    graph = scenario.graph
+    if len(np.unique(graph.nodes.rank[graph.nodes.category != Category.JOIN])) > 1:
+        raise UsageError("pipeline: starts from a run of one rank")
+    target = with_link(scenario.target, str(values["link"]), min(2, stages), "pipeline")
+    layers = find_layers(graph, str(values["module"]), "pipeline")
+    orders = stage_orders(Schedule(name), stages, micros, per_stage)
+    maker = _Maker(graph, layers, stages, stages * per_stage)
+    laid_out = maker.run(iterations(graph, "pipeline"), in_time(orders, stages * per_stage))
+    return replace(scenario, target=target).with_graph(laid_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A task's rows in the new graph, and the recorded rows they come from."""
+
+    task: Task
+    first: int
+    last: int
+
+
+def balanced(times: Sequence[float], parts: int) -> list[int]:
+    """Cut a row of layers so that the longest part is shortest; gives each part's first layer.
+
+    >>> balanced([1, 1, 1, 3], 2)
+    [0, 3]
+    """
+    count = len(times)
+    sums = np.concatenate(([0.0], np.cumsum(times)))
+    best = [[float("inf")] * (count + 1) for _ in range(parts + 1)]
+    cut = [[0] * (count + 1) for _ in range(parts + 1)]
+    best[0][0] = 0.0
+    for part in range(1, parts + 1):
+        for end in range(part, count + 1):
+            for begin in range(part - 1, end):
+                longest = max(best[part - 1][begin], float(sums[end] - sums[begin]))
+                if longest < best[part][end]:
+                    best[part][end], cut[part][end] = longest, begin
+    firsts, end = [], count
+    for part in range(parts, 0, -1):
+        end = cut[part][end]
+        firsts.append(end)
+    return firsts[::-1]
+
+
+class _Maker:
+    """Lays the rows of one rank out over stages."""
+
+    def __init__(self, graph: ExecutionGraph, layers: Layers, stages: int, chunks: int) -> None:
+        self.graph, self.layers, self.stages, self.chunks = graph, layers, stages, chunks
+        self.device = has_device(graph)
+        if len(layers.paths) < chunks:
+            raise UsageError(
+                f"pipeline: {len(layers.paths)} layers cannot be cut into {chunks} parts"
+            )
+        counted = graph.on_device() if self.device else np.ones(len(graph), dtype=bool)
+        counted = counted & (layers.of_row != NONE)
+        times = np.bincount(
+            layers.of_row[counted],
+            weights=graph.nodes.duration_ns[counted] + 1.0,
+            minlength=len(layers.paths),
+        )
+        self.firsts = balanced(times.tolist(), chunks)
+        self.lanes = list(graph.lanes)
+        self.lane_of: dict[tuple[int, int], int] = {}
+        self.message = self._message()
+
+    def run(self, found: Sequence[Iteration], tasks: Sequence[Task]) -> ExecutionGraph:
+        """Give the graph of all stages."""
+        order: list[Placed] = []
+        moved: dict[Placed, int] = {}
+        share: dict[Placed, float] = {}
+        spans: list[list[_Span]] = []
+        by_first = {iteration.first: iteration for iteration in found}
+        taken: set[int] = set()
+        for row in range(len(self.graph)):
+            if row in by_first:
+                iteration = by_first[row]
+                spans.append(self._lay_out(iteration, tasks, order, moved))
+                taken.update(iteration.forward_backward(self.graph).tolist())
+            if row not in taken:
+                order.append((row, 0))
+            last = next((it for it in found if int(it.optimizer[-1]) == row), None)
+            if last is not None:
+                self._optimizers(last, order, moved, share)
+        graph = replace(self.graph, lanes=tuple(self.lanes))
+        graph = spliced(graph, order, moved)
+        graph = self._of_ranks(graph, order, share)
+        return self._connected(graph, spans)
+
+    def _lane(self, stage: int, lane: int) -> int:
+        """Give a stage's copy of a lane; the first stage keeps the recorded ones."""
+        if stage == 0:
+            return lane
+        if (stage, lane) not in self.lane_of:
+            old = self.graph.lanes[lane]
+            number = old.number + 10_000 * stage if old.kind is LaneKind.HOST else old.number
+            self.lanes.append(Lane(old.kind, old.group + stage, number, old.name))
+            self.lane_of[stage, lane] = len(self.lanes) - 1
+        return self.lane_of[stage, lane]
+
+    def _parts(self, iteration: Iteration) -> dict[tuple[int, bool], Int64s]:
+        """Cut an iteration's rows at the first rows of chunks, forward and backward."""
+        rows = iteration.forward_backward(self.graph)
+        starts: list[tuple[int, int, bool]] = [(-1, 0, False)]
+        for chunk, first in enumerate(self.firsts):
+            end = self.firsts[chunk + 1] if chunk + 1 < self.chunks else len(self.layers.paths)
+            forward = self.layers.rows(first, iteration, backward=False)
+            behind = self.layers.rows(end - 1, iteration, backward=True)
+            if not len(forward) or not len(behind):
+                raise UsageError(f"pipeline: {self.layers.paths[first]} has no backward")
+            if chunk:
+                starts.append((int(forward[0]), chunk, False))
+            starts.append((int(behind[0]), chunk, True))
+        backward = self.layers.backward[rows]
+        if backward.any():  # what stands before the last layer's backward belongs to it
+            first_row = int(rows[backward][0])
+            starts = [
+                (min(at, first_row), c, b) if b and c == self.chunks - 1 else (at, c, b)
+                for at, c, b in starts
+            ]
+        starts.sort()
+        place = np.searchsorted([at for at, _, _ in starts], rows, side="right") - 1
+        return {
+            (chunk, is_backward): rows[place == k]
+            for k, (_, chunk, is_backward) in enumerate(starts)
+        }
+
+    def _lay_out(
+        self,
+        iteration: Iteration,
+        tasks: Sequence[Task],
+        order: list[Placed],
+        moved: dict[Placed, int],
+    ) -> list[_Span]:
+        parts = self._parts(iteration)
+        lanes = self.graph.nodes.lane.tolist()
+        spans = []
+        for task in tasks:
+            begin = len(order)
+            for row in parts[task.chunk, task.backward].tolist():
+                placed = (row, task.micro)
+                order.append(placed)
+                moved[placed] = self._lane(task.chunk % self.stages, lanes[row])
+            spans.append(_Span(task, begin, len(order) - 1))
+        return spans
+
+    def _optimizers(
+        self,
+        iteration: Iteration,
+        order: list[Placed],
+        moved: dict[Placed, int],
+        share: dict[Placed, float],
+    ) -> None:
+        """Every stage steps its own parameters: the recorded rows, as long as its share."""
+        weight = np.zeros(self.stages)
+        for gradient in iteration.gradients:
+            layer = int(self.layers.of_row[gradient.accumulate_row])
+            chunk = int(np.searchsorted(self.firsts, layer, side="right")) - 1
+            weight[chunk % self.stages if layer != NONE else self.stages - 1] += gradient.bytes
+        weight /= max(1.0, float(weight.sum()))
+        marks = fixed(self.graph)
+        rows = [row for row in iteration.optimizer.tolist() if not marks[row]]
+        lanes = self.graph.nodes.lane.tolist()
+        for stage in range(self.stages):
+            for row in rows:
+                share[row, stage] = float(weight[stage])
+                if stage:
+                    order.append((row, stage))
+                    moved[row, stage] = self._lane(stage, lanes[row])
+
+    def _of_ranks(
+        self, graph: ExecutionGraph, order: Sequence[Placed], share: Mapping[Placed, float]
+    ) -> ExecutionGraph:
+        """Set ranks by lane, the optimizers' shares, and let go of edges between stages."""
+        stage_of_lane = np.zeros(len(graph.lanes), dtype=np.int32)
+        for (number, _), lane in self.lane_of.items():
+            stage_of_lane[lane] = number
+        stage = stage_of_lane[graph.nodes.lane]
+        factor = np.array([share.get(placed, 1.0) for placed in order])
+        target = graph.edge_target()
+        origin = graph.nodes.category[graph.edge_source] == Category.ORIGIN
+        kept = (stage[target] == stage[graph.edge_source]) | origin
+        lonely = np.setdiff1d(np.arange(1, len(graph)), target[kept])
+        source = np.concatenate((graph.edge_source[kept], np.zeros(len(lonely), np.int32)))
+        into = np.concatenate((target[kept], lonely))
+        kind = np.concatenate((graph.edge_kind[kept], np.full(len(lonely), EdgeKind.EXTERNAL)))
+        lag = np.concatenate((graph.edge_lag_ns[kept], np.zeros(len(lonely), np.int64)))
+        lag = np.where(factor[into] < 1, np.rint(lag * factor[into]), lag).astype(np.int64)
+        by_row = np.lexsort((source, into))
+        counts = np.bincount(into, minlength=len(graph))
+        nodes = replace(
+            graph.nodes,
+            rank=np.where(stage > 0, stage, graph.nodes.rank).astype(np.int32),
+            duration_ns=np.rint(graph.nodes.duration_ns * factor).astype(np.int64),
+        )
+        return replace(
+            graph,
+            nodes=nodes,
+            edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            edge_source=source[by_row].astype(np.int32),
+            edge_kind=kind[by_row].astype(np.uint8),
+            edge_lag_ns=lag[by_row],
+            meta=replace(graph.meta, world_size=self.stages),
+        ).checked()
+
+    def _message(self) -> Collective:
+        """Give what is sent between stages: the first tensor that a layer takes."""
+        for row in np.flatnonzero((self.layers.of_row == 1) & ~self.layers.backward).tolist():
+            index = int(self.graph.nodes.operator[row])
+            if index == NONE or not self.graph.operators[index].input_shapes:
+                continue
+            call = Call(self.graph.operators[index])
+            if call.tensors:
+                size = prod(call.tensors[0].shape) * ITEM_BYTES[call.tensors[0].dtype]
+                return Collective("send", "pipeline", (0, 1), call.tensors[0].dtype, size)
+        return Collective("send", "pipeline", (0, 1))
+
+    def _connected(self, graph: ExecutionGraph, spans: Sequence[Sequence[_Span]]) -> ExecutionGraph:
+        """Insert a send and a receive wherever a task needs one of another stage."""
+        insertion = Insertion(graph)
+        kind = LaneKind.DEVICE if self.device else LaneKind.HOST
+        out = [insertion.lane(kind, s, COMMUNICATION, "send") for s in range(self.stages)]
+        into = [insertion.lane(kind, s, COMMUNICATION + 1, "receive") for s in range(self.stages)]
+        for of_iteration in spans:
+            span_of = {span.task: span for span in of_iteration}
+            for span in of_iteration:
+                for need in needed(span.task, self.chunks):
+                    sender, stage = need.chunk % self.stages, span.task.chunk % self.stages
+                    before = span_of.get(need)
+                    if before is None or sender == stage or before.last < before.first:
+                        continue
+                    last, first = self._ends(graph, before, span)
+                    sent = insertion.in_line(
+                        before.last, "send", out[sender], Category.SEND, 0, rank=sender,
+                        collective=replace(self.message, peer=stage),
+                        provenance=int(Provenance.ROOFLINE),
+                    )  # fmt: skip
+                    received = insertion.in_line(
+                        max(before.last, span.first - 1), "recv", into[stage], Category.RECV, 0,
+                        rank=stage, provenance=int(Provenance.DEFAULT),
+                        collective=replace(self.message, kind="recv", peer=sender),
+                    )  # fmt: skip
+                    wait = EdgeKind.STREAM_WAIT if self.device else EdgeKind.HANDOVER
+                    insertion.edge(last, sent, wait)
+                    insertion.edge(sent, received, EdgeKind.DATA)
+                    insertion.edge(received, first, wait)
+        return insertion.done()
+
+    def _ends(self, graph: ExecutionGraph, before: _Span, after: _Span) -> tuple[int, int]:
+        """Give the row that makes a message and the one that needs it: kernels, on a device."""
+        made = np.arange(before.first, before.last + 1)
+        used = np.arange(after.first, after.last + 1)
+        if self.device:
+            kernel = graph.nodes.category == Category.KERNEL
+            made = made[kernel[made]] if kernel[made].any() else made
+            used = used[kernel[used]] if kernel[used].any() else used
+        return int(made[-1]), int(used[0])
+
+
+register(
+    Transform(
+        name="pipeline",
+        about="Cut the layers into stages, one rank each, and send micro-batches through them.",
+        edit="Cuts the layers into stages of like duration (what stands before the first and "
+        "behind the last goes with them), lays out a copy of each stage's forward and backward "
+        "for every micro-batch in the schedule's order, with sends and receives of the layer's "
+        "input between; every stage steps its own parameters.",
+        assumes="every micro-batch is as large as the recorded batch (divide it with `batch`), and "
+        "stages have hosts of their own",
+        needs="modules, gradients with shapes and Optimizer.step of one rank",
+        parameters=(
+            Parameter("stages", "number of stages"),
+            Parameter("micro", "micro-batches an iteration"),
+            Parameter("schedule", "1f1b, gpipe or interleaved", "1f1b", is_text=True),
+            Parameter("chunks", "interleaved: parts of the model on each stage", 2.0),
+            Parameter("link", "as in ddp; the nearest", "", is_text=True),
+            Parameter("module", "pattern of the layers; the largest repeated", "", is_text=True),
+        ),
+        apply=_pipeline,
+    )
+)

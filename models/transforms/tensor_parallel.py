@@ -1,0 +1,255 @@
+"""Tensor parallelism as in Megatron-LM: products of a layer cut by columns, then by rows.
+
+    x -> [W columns / t] -> heads / t, gelu / t -> [W rows / t] -> all-reduce -> + residual, norm
+
+Each row-cut product is followed by an all-reduce in forward, each column-cut one in backward; they
+lie on the critical path. Norms and residuals are computed by every rank.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from ..costs.tensors import ITEM_BYTES, Call
+from ..costs.work import work_of
+from ..costs.work_values import WorkClass
+from ..errors import NeedsRecordingError, UsageError
+from ..graph import NONE, Category, Collective, Dims, ExecutionGraph, Operator, Provenance
+from .insertion import Insertion
+from .links import with_link
+from .recost import has_device, recosted
+from .registry import Parameter, Transform, Value, register, whole
+from .repeats import find_layers
+from .scenario import Scenario
+from .symbols import Shape
+from .training import ACCUMULATE, BACKWARD, OPTIMIZER, in_phase, named_rows
+
+ATTENTION = (WorkClass.PREFILL, WorkClass.DECODE, WorkClass.SOFTMAX)
+LINEAR = "aten::linear"
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    """One linear module of a layer: its weight (outputs, inputs) and which way it is cut."""
+
+    module: int
+    outputs: int
+    inputs: int
+    by_rows: bool
+    rows: int  # of its input: tokens
+    item_bytes: int
+    dtype: str
+
+    def cut(self, operator: Operator, degree: int) -> Operator:
+        """Give an operator of the module on one of `degree` ranks."""
+        shapes = tuple(self._cut(dims, degree) for dims in operator.input_shapes)
+        return replace(operator, input_shapes=shapes, output_shapes=(), input_strides=())
+
+    def _cut(self, dims: Dims, degree: int) -> Dims:
+        """Cut the outputs (columns) or the inputs (rows) where a shape holds them."""
+        if not isinstance(dims, tuple) or not all(isinstance(d, int) for d in dims):
+            return dims
+        shape = tuple(d for d in dims if isinstance(d, int))
+        wanted = self.inputs if self.by_rows else self.outputs
+        weight = (self.outputs, self.inputs)
+        if shape == weight:
+            place = 1 if self.by_rows else 0
+        elif shape == weight[::-1]:
+            place = 0 if self.by_rows else 1
+        elif shape and shape[-1] == wanted and (len(shape) > 1 or not self.by_rows):
+            place = len(shape) - 1
+        elif len(shape) == 2 and shape[0] == wanted and shape[1] == self.rows:
+            place = 0  # a transposed gradient
+        else:
+            return dims
+        return (*shape[:place], shape[place] // degree, *shape[place + 1 :])
+
+
+def _tp(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    degree = whole(values, "degree", "tp", least=1)
+    if degree == 1:
+        return scenario
+    target = with_link(scenario.target, str(values["link"]), degree, "tp")
+    scenario = replace(scenario, target=target)
+    graph = scenario.graph
+    layers = find_layers(graph, str(values["module"]), "tp")
+    linears = [
+        linear
+        for layer in range(len(layers.paths))
+        for linear in _linears(graph, np.flatnonzero(layers.of_row == layer))
+    ]
+    if not any(linear.by_rows for linear in linears):
+        raise NeedsRecordingError(
+            f"tp: no pair of linear modules in {layers.paths[0]}",
+            remedy="record with stacks or record_function and record_shapes=True",
+        )
+    _divisible(linears, degree)
+    for linear in linears:
+        rows = (graph.nodes.module == linear.module) & (layers.of_row != NONE)
+        scenario = recosted(scenario, rows, partial(linear.cut, degree=degree))
+    between = (layers.of_row != NONE) & ~np.isin(
+        graph.nodes.module, [linear.module for linear in linears]
+    )
+    wide = frozenset(linear.outputs for linear in linears if not linear.by_rows)
+    hidden = frozenset(linear.inputs for linear in linears if not linear.by_rows)
+    scenario = recosted(
+        scenario, between, lambda operator: _between(operator, wide - hidden, degree)
+    )
+    scenario = _fewer_parameters(scenario, linears, degree)
+    return scenario.with_graph(_reduced(scenario.graph, linears, degree))
+
+
+def _fewer_parameters(scenario: Scenario, linears: Sequence[_Linear], degree: int) -> Scenario:
+    """Cut the weights in gradients and in the optimizer too."""
+    cut: dict[Dims, Dims] = {}
+    for linear in linears:
+        n, k = linear.outputs, linear.inputs
+        cut[n, k] = (n, k // degree) if linear.by_rows else (n // degree, k)
+
+    def smaller(dims: Dims) -> Dims:
+        if isinstance(dims, tuple) and dims and all(isinstance(d, tuple) for d in dims):
+            return tuple(smaller(inner) for inner in dims)
+        return cut.get(dims, dims)
+
+    rows = in_phase(scenario.graph, OPTIMIZER)
+    rows[named_rows(scenario.graph, ACCUMULATE)] = True
+    return recosted(
+        scenario,
+        rows,
+        lambda op: replace(op, input_shapes=tuple(smaller(dims) for dims in op.input_shapes)),
+    )
+
+
+def _divisible(linears: Sequence[_Linear], degree: int) -> None:
+    for linear in linears:
+        size = linear.inputs if linear.by_rows else linear.outputs
+        if size % degree:
+            raise UsageError(f"tp: a dimension of {size} cannot be cut into {degree}")
+
+
+def _linears(
+    graph: ExecutionGraph, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> list[_Linear]:
+    """Find the linear modules of one layer in order of forward, and which way each is cut.
+
+    One that narrows to the layer's width is cut by rows; a square one is if attention stands
+    between it and the linear before.
+    """
+    found: list[_Linear] = []
+    seen: set[int] = set()
+    attended = False
+    backward = in_phase(graph, BACKWARD)
+    for row in rows[~backward[rows]].tolist():
+        index = int(graph.nodes.operator[row])
+        if index == NONE:
+            continue
+        operator, module = graph.operators[index], int(graph.nodes.module[row])
+        attended |= work_of(operator).work_class in ATTENTION
+        weight = _weight(operator)
+        if weight is None or module in seen:
+            continue
+        seen.add(module)
+        outputs, inputs = weight
+        width = found[0].inputs if found else inputs
+        by_rows = outputs == width and (inputs != width or attended)
+        attended = attended and not by_rows
+        tokens = prod(_shape(operator.input_shapes[0])[:-1])
+        dtype = Call(operator).dtype
+        found.append(_Linear(module, outputs, inputs, by_rows, tokens, ITEM_BYTES[dtype], dtype))
+    return found
+
+
+def _weight(operator: Operator) -> tuple[int, int] | None:
+    if operator.name != LINEAR or len(operator.input_shapes) < 2:
+        return None
+    shape = _shape(operator.input_shapes[1])
+    return (shape[0], shape[1]) if len(shape) == 2 else None
+
+
+def _shape(dims: Dims) -> Shape:
+    return tuple(d for d in dims if isinstance(d, int)) if isinstance(dims, tuple) else ()
+
+
+def _between(operator: Operator, wide: frozenset[int], degree: int) -> Operator:
+    """Attention has fewer heads; pointwise operators of the wide part fewer columns."""
+    work = work_of(operator)
+    attention = work.work_class in ATTENTION
+
+    def cut(dims: Dims) -> Dims:
+        shape = _shape(dims)
+        if attention and len(shape) >= 3:
+            place = 1 if len(shape) == 4 else 0
+            return (*shape[:place], max(1, shape[place] // degree), *shape[place + 1 :])
+        if len(shape) > 1 and shape[-1] in wide:
+            return (*shape[:-1], shape[-1] // degree)
+        return dims
+
+    shapes = tuple(cut(dims) for dims in operator.input_shapes)
+    if shapes == operator.input_shapes:
+        return operator
+    return replace(operator, input_shapes=shapes, output_shapes=(), input_strides=())
+
+
+def _reduced(graph: ExecutionGraph, linears: Sequence[_Linear], degree: int) -> ExecutionGraph:
+    """Insert the all-reduces in line: on the compute stream, or on the host thread without one."""
+    insertion = Insertion(graph)
+    backward = in_phase(graph, BACKWARD)
+    device = has_device(graph)
+    for linear in linears:
+        mine = (graph.nodes.module == linear.module) & (backward != linear.by_rows)
+        rows = np.flatnonzero(mine)
+        size = linear.rows * (linear.outputs if linear.by_rows else linear.inputs)
+        message = Collective(
+            "all_reduce", "tensor_parallel", tuple(range(degree)), linear.dtype,
+            size * linear.item_bytes,
+        )  # fmt: skip
+        for last in _lasts(graph, rows):
+            kernels = rows[(rows <= last) & (graph.nodes.category[rows] == Category.KERNEL)]
+            lane = graph.nodes.lane[kernels[-1] if device and len(kernels) else last]
+            insertion.in_line(
+                last, "tensor_parallel:all_reduce", int(lane), Category.COLLECTIVE, 0,
+                collective=message, provenance=int(Provenance.ROOFLINE),
+            )  # fmt: skip
+    return insertion.done()
+
+
+def _lasts(graph: ExecutionGraph, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+    """Give the last row of every pass through a module: its rows but for gaps of other modules."""
+    if not len(rows):
+        return []
+    host = rows[~graph.on_device()[rows]]
+    others = np.cumsum(
+        (graph.nodes.module != graph.nodes.module[rows[0]])
+        & (graph.nodes.module != NONE)
+        & ~graph.on_device()
+        & (graph.nodes.rank == graph.nodes.rank[rows[0]])
+    )
+    parts = np.flatnonzero(np.diff(others[host]) > 0)
+    ends = [*host[parts].tolist(), int(host[-1])]
+    result = []
+    for k, end in enumerate(ends):
+        begin_next = int(host[host > end][0]) if k + 1 < len(ends) else len(graph)
+        result.append(int(rows[rows < begin_next][-1]))
+    return result
+
+
+register(
+    Transform(
+        name="tp",
+        about="Cut the layers of a transformer over t ranks (Megatron-LM).",
+        edit="Cuts linear modules by columns, then by rows, attention by heads and what lies "
+        "between by columns, re-costs each, and inserts an all-reduce of the activations behind "
+        "row-cut products in forward and column-cut ones in backward, on the critical path.",
+        assumes="host time stays, and the layer follows Megatron's order of linear modules",
+        needs="modules down to linear layers, and shapes",
+        parameters=(
+            Parameter("degree", "number of ranks a layer is cut over"),
+            Parameter("link", "as in ddp; the nearest", "", is_text=True),
+            Parameter("module", "pattern of the layers; the largest repeated", "", is_text=True),
+        ),
+        apply=_tp,
+    )
+)

@@ -158,24 +158,13 @@ class StepModel:
     """
 
     __slots__ = (
-        "card",
-        "group",
-        "host_s",
-        "k_over_b",
-        "n_act",
-        "n_body",
-        "n_head",
-        "pair_flops",
-        "precision",
-        "score_over_f",
-        "w_over_b",
-        "weights_s",
+        "card", "comm_token_s", "f", "hops_s", "host_s", "k_over_b", "n_act", "n_body", "n_head",
+        "pair_flops", "score_over_f", "w_over_b", "weights_s",
     )  # fmt: skip
 
     def __init__(self, card: ModelCard, group: Group, precision: Precision) -> None:
         self.card = card
-        self.group = group
-        self.precision = precision
+        self.f = group.flops_per_s
         self.n_act = card.active_params
         self.n_head = card.head_params
         self.n_body = self.n_act - self.n_head
@@ -188,9 +177,16 @@ class StepModel:
         self.score_over_f = card.decode_pair_flops / group.flops_per_s if card.latent else 0.0
         self.host_s = card.layers * group.host.s_per_layer + group.host.s_per_step
         self.weights_s = card.linear_params * self.w_over_b
+        # t_comm is linear in the tokens: hops, and the ring's share of one token.
+        self.hops_s = comm_seconds(card, group, precision, 0.0)
+        self.comm_token_s = comm_seconds(card, group, precision, 1.0) - self.hops_s
 
     def parts(self, work: StepWork) -> StepParts:
         """Give the seconds of each part."""
+        return StepParts(*self.seconds(work))
+
+    def seconds(self, work: StepWork) -> tuple[float, float, float, float, float]:
+        """Give the same as a plain tuple, for those who ask a hundred thousand times."""
         tokens = work.prefill_tokens + work.decode_batch
         flops = (
             2 * self.n_body * work.prefill_tokens
@@ -204,8 +200,8 @@ class StepModel:
         kv = (work.kv_tokens + work.prefill_context) * self.k_over_b
         if self.score_over_f:
             kv = max(kv, work.kv_tokens * self.score_over_f)
-        comm = comm_seconds(self.card, self.group, self.precision, tokens)
-        return StepParts(flops / self.group.flops_per_s, weights, kv, comm, self.host_s)
+        comm = self.hops_s + tokens * self.comm_token_s
+        return flops / self.f, weights, kv, comm, self.host_s
 
 
 def step_parts(card: ModelCard, group: Group, precision: Precision, work: StepWork) -> StepParts:

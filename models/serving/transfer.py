@@ -55,25 +55,25 @@ def activation_bytes(card: ModelCard, precision: Precision, tp: int) -> float:
 class IdealParts:
     """The ideal seconds of each of `PART_NAMES` in a step; the group is at datasheet peaks."""
 
-    __slots__ = ("_hops_s", "_host_s", "_latency_s", "_model", "_token_s")
+    __slots__ = ("_host_s", "_latency_s", "_model", "_token_s")
 
     def __init__(self, card: ModelCard, group: Group, precision: Precision) -> None:
         self._model = StepModel(card, group, precision)
         bandwidth = group.bytes_per_s / group.tp
         self._token_s = activation_bytes(card, precision, group.tp) / bandwidth
         reduces = 2 * card.layers
-        self._hops_s = reduces * 2 * (group.tp - 1) * group.link_latency_s
         self._latency_s = reduces * math.log2(group.tp) * 1e-6 / group.host_speed
         self._host_s = card.layers * 1e-6 / group.host_speed
 
     def times(self, work: StepWork) -> tuple[float, ...]:
         """Give the parts in their order."""
-        parts = self._model.parts(work)
+        compute, weights, kv, _comm, _host = self._model.seconds(work)
+        tokens = work.prefill_tokens + work.decode_batch
         return (
-            parts.compute,
-            parts.weights + parts.kv,
-            (work.prefill_tokens + work.decode_batch) * self._token_s,
-            parts.comm - self._hops_s,
+            compute,
+            weights + kv,
+            tokens * self._token_s,
+            tokens * self._model.comm_token_s,
             self._latency_s,
             self._host_s,
         )

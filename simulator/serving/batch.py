@@ -74,14 +74,17 @@ class Batch:
 
     def new_blocks(self, steps: int) -> int:
         """Give how many blocks the next `steps` decode steps need."""
-        size = self.block_tokens
+        offsets, size = self.offsets, self.block_tokens
         if steps == 1:
-            return self.next_blocks()
+            return offsets[-self.steps % size]
         cycles, rest = divmod(steps, size)
-        need = cycles * len(self.ends)
-        for step in range(self.steps, self.steps + rest):
-            need += self.offsets[-step % size]
-        return need
+        # The remainders come down from here, and around: two slices of the counts.
+        last = -self.steps % size
+        first = last - rest + 1
+        if first >= 0:
+            return cycles * len(self.ends) + sum(offsets[first : last + 1])
+        around = sum(offsets[: last + 1]) + sum(offsets[first + size :])
+        return cycles * len(self.ends) + around
 
     def steps_within(self, blocks: int) -> int:
         """Give how many decode steps so many blocks allow."""

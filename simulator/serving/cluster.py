@@ -59,6 +59,7 @@ class _Run:
         self.route_decode = router(cluster.routing, decode or begin, self.ledger)
         self.least_room = min(e.admission.blocks.total for e in self.engines)
         self.link = SharedLink(cluster.link) if cluster.link else None
+        self.take_runs = cluster.take_runs
         self.layered = cluster.link is not None and cluster.link.mode is TransferMode.LAYERED
         self.early: dict[int, int] = {}  # request -> end of its layered transfer, -1 under way
         self.source: dict[int, Engine] = {}  # request -> the engine that computed its prompt
@@ -124,7 +125,7 @@ class _Run:
             self._push(engine.step_end, Event.STEP_END, engine.index, engine.epoch)
 
     def _plan(self, engine: Engine) -> None:
-        if engine.plan(self.now, take_runs=self.cluster.take_runs):
+        if engine.plan(self.now, take_runs=self.take_runs):
             engine.epoch += 1
             self._push(engine.step_end, Event.STEP_END, engine.index, engine.epoch)
             if self.layered and engine.pool.role is Role.PREFILL:

@@ -151,11 +151,12 @@ class Engine:
         steps = 1
         if take_runs:
             steps = batch.next_end() - batch.steps
-            available = self.admission.blocks.available
-            if available < (steps // batch.block_tokens + 1) * size:
-                steps = min(steps, batch.steps_within(available))
+            blocks = self.admission.blocks
+            if blocks.free < (steps // batch.block_tokens + 1) * size:
+                steps = min(steps, batch.steps_within(blocks.available))
         line = self.line = self.lines.line(size, kv)
-        self.run_steps = min(steps, (line.high - 1 - kv) // size + 1)
+        within = (line.high - 1 - kv) // size + 1
+        self.run_steps = steps if steps < within else within
         self.kind = SliceKind.DECODE
         self.step_end = self.started + line.after(self.run_steps, kv, size)
 

@@ -1,13 +1,15 @@
 """`etsim calibrate`: fit a hardware spec to measurements of the machine itself."""
 
+import sys
 from pathlib import Path
 
 import click
 import yaml
 
 from ..converters.atomic import write_atomically
+from ..converters.measure import measure
 from ..converters.measured_kernels import kernels_of_graph, read_measured_kernels, read_nccl_log
-from ..models.costs.calibration import STREAMING, Calibration, calibrate
+from ..models.costs.calibration import SHARES, Calibration, calibrate
 from ..models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
 from ..models.errors import AnalysisError, UsageError
 from ..models.hardware import Hardware
@@ -19,7 +21,9 @@ HEADER = ("constants", "kernels", "error before", "error after", "held out")
 
 
 @click.command(short_help="Fit a hardware spec to measurements.")
-@click.option("--hw", required=True, metavar="NAME|FILE", help="The spec to start from.")
+@click.option("--hw", metavar="NAME|FILE", help="The spec to start from.")
+@click.option("--measure", "measured", metavar="FILE",
+              help="Measure this machine with torch and write the table (.csv).")  # fmt: skip
 @click.option("--csv", "tables", multiple=True, metavar="FILE",
               help="Measured operators: name, dtype, shapes (or m, n, k), us.")  # fmt: skip
 @click.option("--nccl", "logs", multiple=True, metavar="FILE", help="Output of nccl-tests.")
@@ -28,10 +32,17 @@ HEADER = ("constants", "kernels", "error before", "error after", "held out")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the spec (.yaml).")
 @json_option
 def command(
-    hw: str, tables: tuple[str, ...], logs: tuple[str, ...], traces: tuple[str, ...],
-    output: str | None, as_json: bool,
+    hw: str | None, measured: str | None, tables: tuple[str, ...], logs: tuple[str, ...],
+    traces: tuple[str, ...], output: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit a hardware spec to measured kernels, collectives or a trace of the machine."""
+    if measured is not None:
+        _measure(Path(measured))
+        tables = (*tables, measured)
+    if hw is None:
+        if measured is not None:
+            return
+        raise UsageError("no spec to start from", remedy="add --hw, or --measure FILE")
     base = load(hw)
     kernels = _kernels(tables, traces)
     messages = [message for log in logs for message in read_nccl_log(Path(log))]
@@ -51,6 +62,14 @@ def command(
         _show(base, found, output, kernels, messages)
 
 
+def _measure(path: Path) -> None:
+    """Measure with a progress bar on a terminal."""
+    with click.progressbar(length=1000, label="measuring", file=sys.stderr) as bar:
+        text = measure(progress=lambda done, of: bar.update(1000 * done // of - bar.pos))
+    write_atomically(path, text)
+    say(f"Measured {len(text.splitlines()) - 1} operators; wrote {path}.")
+
+
 def _kernels(tables: tuple[str, ...], traces: tuple[str, ...]) -> list[MeasuredKernel]:
     kernels = [kernel for table in tables for kernel in read_measured_kernels(Path(table))]
     for graph in load_graphs(traces) if traces else []:
@@ -67,16 +86,20 @@ def _write(path: Path, hw: str, base: Hardware, found: Calibration) -> None:
         "like": like,
         "source": f"etsim calibrate, from {base.name}",
     }
-    streaming = found.sets.get(STREAMING)
-    if streaming is not None:
-        spec["efficiency"] = {"vector.memory": round(streaming.constants["memory"], 4)}
+    shares = {
+        key: round(found.sets[name].constants[constant], 4)
+        for name, (key, constant) in SHARES.items()
+        if name in found.sets
+    }
+    if shares:
+        spec["efficiency"] = shares
     spec["calibration"] = _calibration(found)
     text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
     write_atomically(path, "# Written by `etsim calibrate`.\n" + text)
 
 
 def _calibration(found: Calibration) -> dict[str, object]:
-    sets = {name: one for name, one in found.sets.items() if name != STREAMING}
+    sets = {name: one for name, one in found.sets.items() if name not in SHARES}
     ends = {
         name: {key: [_short(end) for end in pair] for key, pair in one.intervals.items()}
         for name, one in found.sets.items()
@@ -114,7 +137,7 @@ def _show(
     say(f"Fitted {', '.join(fitted)} of {base.name} to {measured}{written}.")
     rows = [
         (name, one.kernels, percent(one.error_before), percent(one.error_after),
-         "no: one share" if name == STREAMING else "each fifth from the others")
+         "no: one share" if name in SHARES else "each fifth from the others")
         for name, one in found.sets.items()
     ]  # fmt: skip
     if rows:

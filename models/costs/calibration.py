@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hardware import Hardware
+from ..hardware import DeviceKind, Hardware
 from .collectives import CollectiveLaw, fit_law, sent_share
 from .constant_sets import ConstantSets, constants_for, with_values
 from .constants import Constants
-from .device_model import estimate
-from .figures import figures_for
+from .device_model import estimate, floor_ns
+from .figures import figures_for, peak_tflops
 from .fitting import capped_loss, fit
 from .measured_kernel import MeasuredKernel, MeasuredMessage
 from .work import work_of
@@ -46,6 +46,11 @@ _WIDTHS_OF = {
     "softmax": "rows", "norm": "rows",
 }  # fmt: skip
 STREAMING = "streaming"
+CPU_PRODUCTS = "cpu products"
+# sets of one share each: set -> (key of a spec's `efficiency`, name of the constant)
+SHARES: Mapping[str, tuple[str, str]] = {
+    STREAMING: ("vector.memory", "memory"), CPU_PRODUCTS: ("matmul.compute", "compute"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,11 @@ def calibrate(
     sets: dict[str, FittedSet] = {}
     refused = []
     for name, rows in sorted(groups.items()):
-        least = LEAST if name == STREAMING else ENOUGH
+        least = LEAST if name in SHARES else ENOUGH
         if len(rows) < least:
             refused.append(f"{name}: {len(rows)} kernels, at least {least} are needed")
             continue
-        sets[name] = _streaming(base, rows) if name == STREAMING else _refit(base, name, rows)
+        sets[name] = _share(base, name, rows) if name in SHARES else _refit(base, name, rows)
     laws = _laws(messages, refused)
     return Calibration(sets, laws, tuple(refused))
 
@@ -112,6 +117,8 @@ _SET_OF: Mapping[WorkClass, str] = {
 
 
 def _set_of(base: Hardware, work: Work) -> str:
+    if base.device.kind is DeviceKind.CPU:
+        return CPU_PRODUCTS if work.unit is Unit.MATRIX else STREAMING
     name = _SET_OF.get(work.work_class, STREAMING)
     on_lanes = work.unit is Unit.MATRIX and figures_for(base, work.dtype).on_vector_lanes
     return f"{name}_lanes" if on_lanes and name in {"matmul", "convolution"} else name
@@ -171,26 +178,33 @@ def _jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
     return max(0.0, value - Z_90 * error), value + Z_90 * error
 
 
-def _streaming(base: Hardware, rows: Sequence[tuple[Work, float]]) -> FittedSet:
-    """Fit the one share that streaming kernels reach, from those that move enough to tell."""
-    latency = constants_for(base).streaming.latency_ns
-    bandwidth = base.device.memory_bandwidth_gbps
-    moved = np.array([float(work.bytes_moved) for work, _ in rows])
+def _share(base: Hardware, name: str, rows: Sequence[tuple[Work, float]]) -> FittedSet:
+    """Fit the one share of a peak that kernels reach, from those long enough to tell."""
+    latency = floor_ns(base)
+    works = [work for work, _ in rows]
+    least = np.array([_least_ns(base, name, work) for work in works])
     measured = np.array([time for _, time in rows])
-    shares = moved / bandwidth / np.maximum(measured - latency, 0.05 * measured)
+    shares = least / np.maximum(measured - latency, 0.05 * measured)
     long = measured > 4 * latency
     shares = shares[long] if np.sum(long) >= LEAST else shares
     share = float(min(1.0, np.median(shares)))
-    half = 1.57 * float(np.subtract(*np.quantile(shares, [0.75, 0.25]))) / np.sqrt(len(shares))
-    before = estimate(base, [work for work, _ in rows]).time_ns
-    after = moved / bandwidth / share + latency
+    half = 1.57 * float(np.subtract(*np.quantile(shares, [0.75, 0.25]))) / len(shares) ** 0.5
+    before = estimate(base, works).time_ns
+    after = least / share + latency
     return FittedSet(
-        constants={"memory": share},
-        intervals={"memory": (max(0.0, share - half), min(1.0, share + half))},
+        constants={SHARES[name][1]: share},
+        intervals={SHARES[name][1]: (max(0.0, share - half), min(1.0, share + half))},
         kernels=len(rows),
         error_before=float(np.median(np.abs(before / measured - 1))),
         error_after=float(np.median(np.abs(after / measured - 1))),
     )
+
+
+def _least_ns(base: Hardware, name: str, work: Work) -> float:
+    """Give the time at the whole of the peak."""
+    if name == CPU_PRODUCTS:
+        return work.flops / (peak_tflops(base.device, work.dtype, work.unit) * 1e3)
+    return work.bytes_moved / base.device.memory_bandwidth_gbps
 
 
 def _laws(messages: Sequence[MeasuredMessage], refused: list[str]) -> dict[str, CollectiveLaw]:

@@ -217,10 +217,18 @@ def _on_cpu(hardware: Hardware, works: Sequence[Work]) -> Estimate:
     rate = np.array([peak_tflops(hardware.device, w.dtype, w.unit) for w in works]) * 1e3
     flops = np.array([float(work.flops) for work in works])
     moved = np.array([float(work.bytes_moved) for work in works])
-    compute = flops / (rate * CPU_COMPUTE_SHARE)
-    memory = moved / (hardware.device.memory_bandwidth_gbps * CPU_MEMORY_SHARE)
+    compute = flops / (rate * _stated(hardware, "matmul.compute", CPU_COMPUTE_SHARE))
+    share = _stated(hardware, "vector.memory", CPU_MEMORY_SHARE)
+    memory = moved / (hardware.device.memory_bandwidth_gbps * share)
     total = np.maximum(compute, memory) + floor_ns(hardware)
     return Estimate(total, _bounds(Times(total, compute, memory)))
+
+
+def _stated(hardware: Hardware, key: str, default: float) -> float:
+    """Give a share that the spec itself states, else a default."""
+    if f"efficiency.{key}" in hardware.defaulted:
+        return default
+    return hardware.device.efficiency.get(key, default)
 
 
 def floor_ns(hardware: Hardware) -> float:

@@ -57,7 +57,7 @@ def command(
     if output:
         _write(Path(output), hw, base, found)
     if as_json:
-        print_json(found)
+        print_json(_calibration(found))
     else:
         _show(base, found, output, kernels, messages)
 
@@ -110,6 +110,14 @@ def _calibration(found: Calibration) -> dict[str, object]:
             for name, one in sets.items()
         },
         "intervals": ends,
+        "residuals": {
+            name: {
+                "features": [[_short(value) for value in row] for row in field.features.tolist()],
+                "weights": [_short(value) for value in field.weights.tolist()],
+            }
+            for name, one in sets.items()
+            if (field := one.residuals)
+        },
         "kernels": {name: one.kernels for name, one in found.sets.items()},
         "held_out_error": {name: round(one.error_after, 4) for name, one in found.sets.items()},
         "collectives": {

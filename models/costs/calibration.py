@@ -18,13 +18,16 @@ from .constant_sets import ConstantSets, constants_for, with_values
 from .constants import Constants
 from .device_model import estimate, floor_ns
 from .figures import figures_for, peak_tflops
-from .fitting import capped_loss, fit
+from .fitting import RESIDUAL_CAP, capped_loss, fit
 from .measured_kernel import MeasuredKernel, MeasuredMessage
+from .residuals import ResidualField, residual_field
 from .work import work_of
-from .work_values import Unit, Work, WorkClass
+from .work_values import Gemm, Unit, Work, WorkClass
 
 Float64s = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 FOLDS = 5
+ENOUGH_FOR_FIELD = 20
 ENOUGH = 10  # with fewer a refit is worse than the defaults (cost-model.md, section 6)
 LEAST = 5
 ITERATIONS = 200
@@ -62,6 +65,7 @@ class FittedSet:
         intervals: name -> (low, high) of 90 %, by leaving out each fifth of the kernels.
         kernels: how many it rests on.
         error_before, error_after: median held-out error, each fifth from the others.
+        residuals: of products, what the constants leave, over shapes.
     """
 
     constants: Mapping[str, float]
@@ -69,6 +73,7 @@ class FittedSet:
     kernels: int
     error_before: float
     error_after: float
+    residuals: ResidualField | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,47 +133,82 @@ def _with(sets: ConstantSets, name: str, constants: Constants) -> ConstantSets:
     return with_values(sets, {name: asdict(constants)}, "calibration")
 
 
-def _refit(base: Hardware, name: str, rows: Sequence[tuple[Work, float]]) -> FittedSet:
-    before = constants_for(base)
-    works = [work for work, _ in rows]
-    measured = np.array([time for _, time in rows])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Fits one set of constants to kernels of its class, all of them or some."""
 
-    def fitted(chosen: NDArray[np.bool_]) -> ConstantSets:
-        kept = [work for work, taken in zip(works, chosen, strict=True) if taken]
-        prior: Constants = getattr(before, name)
+    base: Hardware
+    name: str
+    works: Sequence[Work]
+    measured: Float64s
+
+    def modelled(self, sets: ConstantSets, chosen: Flags) -> Float64s:
+        """Give the modelled times of some kernels."""
+        kept = [work for work, taken in zip(self.works, chosen, strict=True) if taken]
+        return estimate(self.base, kept, sets).time_ns
+
+    def fitted(self, chosen: Flags) -> ConstantSets:
+        """Fit to some kernels."""
+        before = constants_for(self.base)
+        prior: Constants = getattr(before, self.name)
 
         def loss(constants: Constants) -> float:
-            sets = _with(before, name, constants)
-            return capped_loss(estimate(base, kept, sets).time_ns, measured[chosen])
+            sets = _with(before, self.name, constants)
+            return capped_loss(self.modelled(sets, chosen), self.measured[chosen])
 
-        found = fit(prior, WIDTHS[_WIDTHS_OF[name]], loss, iterations=ITERATIONS)
-        return _with(before, name, found)
+        found = fit(prior, WIDTHS[_WIDTHS_OF[self.name]], loss, iterations=ITERATIONS)
+        return _with(before, self.name, found)
 
-    every = fitted(np.ones(len(rows), dtype=bool))
+    def field(self, sets: ConstantSets, chosen: Flags) -> ResidualField | None:
+        """Learn what the constants leave; only of products, and only from enough of them."""
+        if not self.name.startswith("matmul") or np.sum(chosen) < ENOUGH_FOR_FIELD:
+            return None
+        left = np.log(self.measured[chosen] / self.modelled(sets, chosen))
+        return residual_field(self._features(chosen), np.clip(left, -RESIDUAL_CAP, RESIDUAL_CAP))
+
+    def errors(self, sets: ConstantSets, field: ResidualField | None, chosen: Flags) -> Float64s:
+        """Give the errors on some kernels."""
+        predicted = self.modelled(sets, chosen)
+        if field is not None:
+            predicted = predicted * np.exp(field.at(self._features(chosen)))
+        errors: Float64s = np.abs(predicted / self.measured[chosen] - 1)
+        return errors
+
+    def _features(self, chosen: Flags) -> Float64s:
+        shapes = [work.geometry for work in self.works]
+        dims = [(g.m, g.n, g.k) if isinstance(g, Gemm) else (1, 1, 1) for g in shapes]
+        features: Float64s = np.log2(np.array(dims, dtype=np.float64))[chosen]
+        return features
+
+
+def _refit(base: Hardware, name: str, rows: Sequence[tuple[Work, float]]) -> FittedSet:
+    one = _Fit(base, name, [work for work, _ in rows], np.array([time for _, time in rows]))
+    everything = np.ones(len(rows), dtype=bool)
+    every = one.fitted(everything)
     folds = np.random.default_rng(0).permutation(len(rows)) % FOLDS
-    left_out = [fitted(folds != fold) for fold in range(FOLDS)]
-    after = np.concatenate(
-        [_errors(base, works, measured, sets, folds == f) for f, sets in enumerate(left_out)]
+    left_out = [one.fitted(folds != fold) for fold in range(FOLDS)]
+    plain, smooth = (
+        np.concatenate(
+            [
+                one.errors(
+                    sets, one.field(sets, folds != fold) if with_field else None, folds == fold
+                )
+                for fold, sets in enumerate(left_out)
+            ]
+        )
+        for with_field in (False, True)
     )
-    unfitted = _errors(base, works, measured, before, np.ones(len(rows), dtype=bool))
+    helps = float(np.mean(smooth)) < float(np.mean(plain))
     values = asdict(getattr(every, name))
     spread = [asdict(getattr(sets, name)) for sets in left_out]
     return FittedSet(
         constants=values,
-        intervals={key: _jackknife(values[key], [one[key] for one in spread]) for key in values},
+        intervals={key: _jackknife(values[key], [v[key] for v in spread]) for key in values},
         kernels=len(rows),
-        error_before=float(np.median(unfitted)),
-        error_after=float(np.median(after)),
+        error_before=float(np.median(one.errors(constants_for(base), None, everything))),
+        error_after=float(np.median(smooth if helps else plain)),
+        residuals=one.field(every, everything) if helps else None,
     )
-
-
-def _errors(
-    base: Hardware, works: Sequence[Work], measured: Float64s, sets: ConstantSets,
-    chosen: NDArray[np.bool_],
-) -> Float64s:  # fmt: skip
-    asked = [work for work, taken in zip(works, chosen, strict=True) if taken]
-    errors: Float64s = np.abs(estimate(base, asked, sets).time_ns / measured[chosen] - 1)
-    return errors
 
 
 def _jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:

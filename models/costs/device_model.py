@@ -18,6 +18,7 @@ from .constant_sets import ConstantSets, constants_for
 from .constants import MatmulConstants
 from .figures import Figures, figures_for, peak_tflops, streaming_share
 from .matmul_model import Products, Times, matmul_times
+from .residuals import read_field
 from .row_model import RowPasses, norm_passes, row_times, softmax_passes, stream_times
 from .tensors import ITEM_BYTES
 from .work_values import Attention, Gemm, Rows, Unit, Work, WorkClass
@@ -115,8 +116,15 @@ def _products(works: Sequence[Work]) -> Products:
 
 def _matmul(place: _Place, works: Sequence[Work]) -> Times:
     sets = place.constants
-    constants = sets.matmul_lanes if place.figures.on_vector_lanes else sets.matmul
-    return matmul_times(place.figures, constants, _products(works))
+    name = "matmul_lanes" if place.figures.on_vector_lanes else "matmul"
+    products = _products(works)
+    times = matmul_times(place.figures, getattr(sets, name), products)
+    fields = place.hardware.calibration.get("residuals")
+    field = read_field(fields.get(name)) if isinstance(fields, Mapping) else None
+    if field is None:
+        return times
+    factor = np.exp(field.at(np.log2(np.stack([products.m, products.n, products.k], axis=1))))
+    return Times(times.total_ns * factor, times.compute_ns * factor, times.memory_ns * factor)
 
 
 def _convolution(place: _Place, works: Sequence[Work]) -> Times:

@@ -22,6 +22,7 @@ from .transfer import beta, residual_limit, transferred
 from .work import work_of
 from .work_values import Unit, Work, WorkClass
 
+PRODUCTS = {Unit.MATRIX, Unit.MIXED}
 WORTH_TELLING = 0.2  # of device time
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 Float64s = NDArray[np.float64]
@@ -96,7 +97,7 @@ def _understood(graph: ExecutionGraph, rows: Int64s, rules: KernelRules) -> _Row
         copied = int(sizes[size.reshape(-1)[place]])
         work = _work(graph, operator, graph.names[name], copied, rules)
         by_name.append(work is None)
-        works.append(work or _work_by_name(graph.names[name], rules))
+        works.append(work or _work_by_name(graph.names[name], rules, alone=operator == NONE))
     measured = nodes.duration_ns[rows].astype(np.float64)
     return _Rows(
         rows, kind.reshape(-1), works, np.array(by_name, dtype=bool), measured,
@@ -139,10 +140,19 @@ def _copy_work(name: str, copied: int) -> Work:
     return Work(WorkClass.COPY, Unit.MEMORY, "int8", 0, bytes_read=read, bytes_written=copied)
 
 
-def _work_by_name(name: str, rules: KernelRules) -> Work:
+def _work_by_name(name: str, rules: KernelRules, *, alone: bool) -> Work:
+    """Judge a kernel by its name.
+
+    Without even an operator it comes from a graph, as in serving, where products of few rows are
+    as often bound by memory; names of such kernels tell, else it counts as in between.
+    """
     work_class = rules.work_class(name) or WorkClass.OTHER
     compute = {WorkClass.MATMUL, WorkClass.CONVOLUTION, WorkClass.PREFILL}
     unit = Unit.MATRIX if work_class in compute else Unit.MEMORY
+    if unit is Unit.MATRIX and rules.has_few_rows(name):
+        unit = Unit.MEMORY
+    elif alone and work_class is WorkClass.MATMUL:
+        unit = Unit.MIXED
     return Work(work_class, _path(name.lower()) or unit, rules.dtype(name))
 
 
@@ -230,7 +240,7 @@ def _describe(
     """Set bound, class and spread of rows from those of their work."""
     rows, kind = known.rows[chosen], known.kind[chosen]
     classes = [prices.class_index(str(work.work_class)) for work in known.works]
-    named = [Bound.COMPUTE if work.unit is Unit.MATRIX else Bound.MEMORY for work in known.works]
+    named = [Bound.COMPUTE if work.unit in PRODUCTS else Bound.MEMORY for work in known.works]
     bound = np.where(known.by_name, np.array(named), at_target.bound)
     prices.bound[rows] = bound[kind]
     prices.cost_class[rows] = np.array(classes, dtype=np.int32)[kind]

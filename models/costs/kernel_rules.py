@@ -14,6 +14,7 @@ from .tensors import ITEM_BYTES
 from .work_values import WorkClass
 
 _NO_DTYPE = "fp32"
+_KEYS = {"rules", "dtypes", "reduced_fp32", "few_rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class KernelRules:
     classes: tuple[KernelRule, ...]
     dtypes: tuple[KernelRule, ...]
     reduced_fp32: re.Pattern[str]
+    few_rows: re.Pattern[str]
 
     def work_class(self, kernel: str) -> WorkClass | None:
         """Give the class of a kernel's name, None where no rule knows it."""
@@ -40,6 +42,10 @@ class KernelRules:
     def dtype(self, kernel: str) -> str:
         """Give the dtype that a kernel's name tells, fp32 where it tells none."""
         return _first(self.dtypes, kernel) or _NO_DTYPE
+
+    def has_few_rows(self, kernel: str) -> bool:
+        """Tell whether a product is one for few rows, which memory binds."""
+        return self.few_rows.search(kernel) is not None
 
     def runs_reduced(self, kernel: str) -> bool:
         """Tell whether an fp32 product ran as TF32 on matrix units."""
@@ -67,11 +73,12 @@ def read_rules(text: str, where: str | Path) -> KernelRules:
     classes = _rules_of(data, "rules", "class", known, faults)
     dtypes = _rules_of(data, "dtypes", "dtype", set(ITEM_BYTES), faults)
     reduced = _pattern(str(data.get("reduced_fp32", "(?!)")), "reduced_fp32", faults)
-    for key in sorted(set(data) - {"rules", "dtypes", "reduced_fp32"}):
-        faults[str(key)] = "unknown key; known: rules, dtypes, reduced_fp32"
+    few_rows = _pattern(str(data.get("few_rows", "(?!)")), "few_rows", faults)
+    for key in sorted(set(data) - _KEYS):
+        faults[str(key)] = f"unknown key; known: {', '.join(sorted(_KEYS))}"
     if faults:
         raise SpecError(where, faults)
-    return KernelRules(classes, dtypes, reduced)
+    return KernelRules(classes, dtypes, reduced, few_rows)
 
 
 def _rules_of(
@@ -116,4 +123,6 @@ def with_own_rules(path: Path) -> KernelRules:
         SpecError: the file is faulty.
     """
     own, ours = read_rules(path.read_text(encoding="utf-8"), path), default_rules()
-    return KernelRules(own.classes + ours.classes, own.dtypes + ours.dtypes, ours.reduced_fp32)
+    return KernelRules(
+        own.classes + ours.classes, own.dtypes + ours.dtypes, ours.reduced_fp32, ours.few_rows
+    )

@@ -36,8 +36,19 @@ def _rate(work: Work, hardware: Hardware) -> float:
         case Unit.MATRIX if hardware.device.kind is DeviceKind.CPU:
             return peak_tflops(hardware.device, work.dtype, work.unit)
         case Unit.MATRIX:
-            figures = figures_for(hardware, work.dtype)
-            limit = figures.sustained_flops_per_ns(TYPICAL_POWER)
-            return float((figures.flops_per_ns**-4 + limit**-4) ** -0.25)
+            return _sustained(work, hardware)
+        case Unit.MIXED:  # in the middle, in ratios
+            return (_sustained(work, hardware) * _streaming(hardware)) ** 0.5
         case _:
-            return hardware.device.memory_bandwidth_gbps * streaming_share(hardware)
+            return _streaming(hardware)
+
+
+def _sustained(work: Work, hardware: Hardware) -> float:
+    """Give the rate of long products: the peak joined with the power limit."""
+    figures = figures_for(hardware, work.dtype)
+    limit = figures.sustained_flops_per_ns(TYPICAL_POWER)
+    return float((figures.flops_per_ns**-4 + limit**-4) ** -0.25)
+
+
+def _streaming(hardware: Hardware) -> float:
+    return hardware.device.memory_bandwidth_gbps * streaming_share(hardware)

@@ -32,6 +32,7 @@ class Unit(StrEnum):
     MATRIX = "matrix"
     VECTOR = "vector"
     MEMORY = "memory"
+    MIXED = "mixed"  # matrix units or memory: which of them, shapes would tell
     LINK = "link"  # between host and device
     HOST = "host"  # through the host's own memory first: a copy of pageable memory
 

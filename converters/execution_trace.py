@@ -139,7 +139,11 @@ def read_execution_trace(path: Path, data: bytes | None = None) -> ExecutionTrac
     expect_kind(sniff(content), FileKind.EXECUTION_TRACE, path, "--et")
     document = _decode(content, path)
     _check_schema(document.schema, path)
-    return _to_columns(document, path)
+    try:
+        return _to_columns(document, path)
+    except OverflowError:
+        told = "is not an execution trace: it holds a number beyond 64 bits"
+        raise TraceFormatError(told, where=path) from None
 
 
 def _decode(data: bytes, path: Path) -> _NestedDocument | _FlatDocument:

@@ -32,6 +32,8 @@ class Source(IntEnum):
     OVERHEAD = 8
 
 
+LATEST_US = 4e15  # the year 2096
+LARGEST_WORLD = 10_000_000  # ranks; more is damage
 HOST_SOURCES = (Source.OPERATOR, Source.ANNOTATION, Source.RUNTIME)
 DEVICE_SOURCES = (Source.KERNEL, Source.MEMCPY, Source.MEMSET)
 SOURCE_OF_CATEGORY: dict[str, Source] = {
@@ -177,7 +179,7 @@ def _to_columns(document: Document, path: Path) -> KinetoTrace:
         sync_records=_sync_records(chosen[Source.SYNC_RECORD]),
         clock_base_ns=document.base_ns + zero_us * 1000,
         rank=whole(document.distributed.rank),
-        world_size=max(1, whole(document.distributed.world_size)),
+        world_size=_world_size(document),
         backend=document.distributed.backend,
         device_name=seen.name if seen else "",
         device_memory_bytes=seen.total_memory if seen else 0,
@@ -208,24 +210,34 @@ def ranks_of(value: object) -> tuple[int, ...]:
         return ()
 
 
+def _world_size(document: Document) -> int:
+    told = whole(document.distributed.world_size)
+    return told if 0 < told <= LARGEST_WORLD else 1
+
+
 AnyEvent = Event[float] | Event[Decimal]
 
 
 def _by_source(
     events: Sequence[AnyEvent],
 ) -> tuple[dict[Source, list[AnyEvent]], int]:
-    """Sort complete events by what they are; count those of a known category without a time."""
+    """Sort complete events by what they are; count those of a known kind without a usable time."""
     chosen: dict[Source, list[AnyEvent]] = {source: [] for source in Source}
     skipped = 0
     for event in events:
         source = SOURCE_OF_CATEGORY.get(event.cat)
         if source is None or event.ph != "X":
             continue
-        if event.ts is None:
+        if event.ts is None or not _plausible(event.ts, event.dur):
             skipped += 1
         else:
             chosen[source].append(event)
     return chosen, skipped
+
+
+def _plausible(start_us: float | Decimal, duration_us: float | Decimal | None) -> bool:
+    """Tell whether times fit 64 bits of ns with room to add them up; damage may not."""
+    return -LATEST_US < start_us < LATEST_US and -LATEST_US < (duration_us or 0) < LATEST_US
 
 
 def _table(
@@ -282,8 +294,10 @@ def whole(value: Number, missing: int = NONE) -> int:
             value = int(value)
         except ValueError:
             return missing
-    # unsigned fields carry "none" as 2**64 - 1
-    return value if value < 2**63 else value - 2**64
+    if -(2**63) <= value < 2**63:
+        return value
+    # unsigned fields carry "none" as 2**64 - 1; what is larger still is damage
+    return value - 2**64 if 0 < value < 2**64 else missing
 
 
 def _thread_of(event: AnyEvent) -> tuple[int, int]:

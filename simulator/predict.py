@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,7 +186,7 @@ def _warnings(graphs: Sequence[ExecutionGraph], offloaded: bool) -> list[str]:
         )
     ranks = {graph.meta.rank for graph in graphs}
     world = max((graph.meta.world_size for graph in graphs), default=1)
-    missing = [rank for rank in range(world) if rank not in ranks]
+    missing = list(islice((rank for rank in range(world) if rank not in ranks), 9))
     if missing and _communicates(graphs):
         told = ", ".join(str(rank) for rank in missing[:8]) + (" ..." if len(missing) > 8 else "")
         warnings.append(

@@ -115,7 +115,7 @@ class _Describer:
             group=str(args.group_name if args.group_name is not None else ""),
             ranks=_ranks(args),
             dtype=dtype,
-            message_bytes=elements * names.dtype_bytes(dtype),
+            message_bytes=max(0, elements) * names.dtype_bytes(dtype),
             peer=whole(peer) if kind in ("send", "recv") else NONE,
         )
 
@@ -128,7 +128,7 @@ class _Describer:
         for size in first if isinstance(first, tuple) else (first,):
             elements *= size if isinstance(size, int) else 1
         has_tensor = bool(shapes) and bool(dtype)
-        message = elements * names.dtype_bytes(dtype) if has_tensor else 0
+        message = max(0, elements) * names.dtype_bytes(dtype) if has_tensor else 0
         return Collective(names.collective_kind(text) or text, dtype=dtype, message_bytes=message)
 
 

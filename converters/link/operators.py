@@ -10,6 +10,7 @@ from ...models.graph import NONE, Dims, Int32s, Operator
 from ..execution_trace import ExecutionTrace
 from ..kineto import KinetoTrace
 
+LARGEST_SIZE = 2**40  # of one dimension; what is larger is damage, and would overflow products
 _Key = tuple[int, bytes, bytes, bytes, bytes, str, bytes, bytes]
 
 
@@ -87,7 +88,7 @@ def parse_dims(raw: bytes) -> tuple[Dims, ...]:
 def _frozen(item: object) -> Dims:
     if isinstance(item, list):
         return tuple(_frozen(inner) for inner in item)
-    return item if isinstance(item, int) else NONE
+    return item if isinstance(item, int) and abs(item) <= LARGEST_SIZE else NONE
 
 
 def parse_strings(raw: bytes) -> tuple[str, ...]:

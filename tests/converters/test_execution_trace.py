@@ -141,3 +141,11 @@ def test_a_trace_cut_in_the_middle_says_how_it_came(share: float) -> None:
 def test_json_of_another_shape_is_told(change: dict[str, Any], told: str) -> None:
     with pytest.raises(TraceFormatError, match=told):
         read({**run().execution_trace(), **change})
+
+
+@pytest.mark.parametrize("number", [2**64 + 2**63, -(2**63) - 1])
+def test_a_number_beyond_64_bits_is_damage(number: int) -> None:
+    document = run().execution_trace()
+    document["nodes"][-1]["id"] = number
+    with pytest.raises(TraceFormatError, match="beyond 64 bits"):
+        read(document)

@@ -121,6 +121,19 @@ def test_unsigned_none_is_none() -> None:
     assert trace.device.threads[0].number == 1
 
 
+@pytest.mark.parametrize("number", [2**64, 2**70, -(2**63) - 1])
+def test_numbers_beyond_64_bits_are_damage_and_count_as_absent(number: int) -> None:
+    trace = read(event("k", 0, cat="kernel", args={"correlation": number, "bytes": number}))
+    assert trace.device.correlation.tolist() == [NONE]
+
+
+@pytest.mark.parametrize("time_us", [1e300, -1e300, 5e15])
+def test_times_beyond_all_clocks_are_damage_and_counted(time_us: float) -> None:
+    trace = read(event("a", 5), event("b", time_us), event("c", 5, time_us))
+    assert [trace.names[i] for i in trace.host.name] == ["a"]
+    assert trace.skipped_events == 2
+
+
 def test_what_is_no_event_with_a_duration_is_passed_over() -> None:
     trace = read(
         event("a", 0), {"ph": "i", "name": "instant", "ts": 3}, {"ph": "s", "id": 3, "ts": 1},
@@ -151,6 +164,11 @@ def test_rank_world_and_machine() -> None:
     assert (trace.rank, trace.world_size, trace.backend, trace.host_name) == (3, 8, "nccl", "node")
     silent = read(event("a", 0))
     assert (silent.rank, silent.world_size, silent.backend) == (NONE, 1, "")
+
+
+@pytest.mark.parametrize("world", [0, -1, 10_000_001, 2**63, "many"])
+def test_a_world_that_cannot_be_is_not_believed(world: object) -> None:
+    assert read(event("a", 0), distributedInfo={"rank": 0, "world_size": world}).world_size == 1
 
 
 def test_the_device_is_the_one_that_ran_most() -> None:

@@ -145,7 +145,7 @@ class Insertion:
             return graph, place
         # new edges lead against the order of rows (ranks that meet elsewhere): sort anew
         tagged = replace(graph, nodes=replace(graph.nodes, rf_id=np.arange(len(graph))))
-        ordered, cut = merged_order(tagged, 2)
+        ordered, cut = merged_order(tagged, np.array([0, len(graph)]))
         if cut:
             raise AnalysisError(f"{cut} rows put in wait for each other")
         moved = np.empty(len(graph), dtype=np.int64)

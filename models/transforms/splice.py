@@ -66,7 +66,7 @@ class _Splicer:
             if copy and before != NONE and not ordered and self._is_lane(lane):
                 found[before, order_kind[lane]] = 0
             if not found and self.graph.nodes.category[row] != Category.ORIGIN:
-                found[0, EdgeKind.EXTERNAL] = 0
+                found[0, EdgeKind.EXTERNAL] = self._own_lag(row)
             self.edges.append(found)
             self.place[row, copy] = self.latest[row] = self.last_on_lane[lane] = new
         return self._build()
@@ -90,6 +90,11 @@ class _Splicer:
             if at != NONE:
                 found[at, int(kind)] = max(lag, found.get((at, int(kind)), lag))
         return found
+
+    def _own_lag(self, row: int) -> int:
+        """Give the host time in front of a row that is now the first of its lane."""
+        lags = [lag for _, kind, lag in self.graph.predecessors(row) if kind in ORDER_KINDS]
+        return max([0, *lags])
 
     def _own(self, at: int, copy: int) -> bool:
         return self.order[at][1] == copy

@@ -46,7 +46,7 @@ def merge_ranks(graphs: Sequence[ExecutionGraph]) -> ExecutionGraph:
     """Merge graphs of different ranks; a single graph is given back as it is.
 
     Raises:
-        RankError: two graphs of one rank.
+        RankError: two graphs of one rank, or a rank without rows.
     """
     ordered = sorted(graphs, key=lambda graph: graph.meta.rank)
     for before, after in pairwise(ordered):
@@ -56,6 +56,9 @@ def merge_ranks(graphs: Sequence[ExecutionGraph]) -> ExecutionGraph:
             )
     if len(ordered) == 1:
         return ordered[0]
+    empty = next((graph for graph in ordered if not len(graph)), None)
+    if empty is not None:
+        raise RankError(f"rank {empty.meta.rank} has no rows", remedy="record it again")
     matching = match_collectives(ordered)
     offsets, how = clock_offsets(ordered, matching)
     stacked = concatenated(ordered, offsets)
@@ -63,7 +66,7 @@ def merge_ranks(graphs: Sequence[ExecutionGraph]) -> ExecutionGraph:
     joins, start, duration = _meet(matching, first_row, stacked)
     stacked = replace(stacked, nodes=replace(stacked.nodes, start_ns=start, duration_ns=duration))
     with_joins = _add_joins(stacked, joins, first_row[:-1], offsets)
-    graph, cut = merged_order(with_joins, len(ordered))
+    graph, cut = merged_order(with_joins, first_row)
     return replace(graph, meta=_meta(ordered, matching, how, cut)).checked()
 
 

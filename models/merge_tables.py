@@ -62,7 +62,7 @@ def _stack_columns(
     shifts = {
         "lane": np.concatenate(([0], np.cumsum([len(g.lanes) for g in graphs]))),
         "step": np.concatenate(([0], np.cumsum([len(g.steps) for g in graphs]))),
-        "start_ns": np.array([*offsets, 0]),
+        "start_ns": np.array([*offsets, 0], dtype=np.int64),
         **dict.fromkeys(ROW_COLUMNS, first),
     }
     stacked: dict[str, NDArray[Any]] = {}

@@ -230,3 +230,40 @@ def timed(rank: int, computes: list[list[int]], transfer: int) -> ExecutionGraph
         now += max(compute[round_] for compute in computes) + transfer
         ends.append(now)
     return rank_graph(rank, computes[rank], ends)
+
+
+def launching(rank: int, offset_ns: int) -> ExecutionGraph:
+    """L0 L1 L2 on the host, k0 k1 k2 long after them on the stream; rows L0 k0 L1 k1 L2 k2."""
+    builder = GraphBuilder(GraphMeta(rank=rank, world_size=2, clock_base_ns=10**9 + offset_ns))
+    virtual = builder.lane(LaneKind.VIRTUAL, 0, 0)
+    host, stream = builder.lane(LaneKind.HOST, 1, 1), builder.lane(LaneKind.DEVICE, 0, 7)
+    before, kind = builder.add("window", virtual, category=Category.ORIGIN), EdgeKind.EXTERNAL
+    kernel = -1
+    for number in range(3):
+        before = builder.add(
+            f"L{number}", host, duration_ns=2, start_ns=2 * number, rank=rank,
+            category=Category.LAUNCH, after=[(before, kind, 0)],
+        )  # fmt: skip
+        kind = EdgeKind.HOST_ORDER
+        edges = [(before, EdgeKind.LAUNCH, 0)]
+        edges += [(kernel, EdgeKind.STREAM_ORDER, 0)] if kernel >= 0 else []
+        kernel = builder.add(
+            f"k{number}", stream, duration_ns=100, start_ns=2 + 100 * number, rank=rank,
+            category=Category.KERNEL, after=edges,
+        )  # fmt: skip
+    return builder.build()
+
+
+@given(st.integers(0, 300))
+def test_every_rank_keeps_its_order_so_kernels_stay_behind_their_launches(offset_ns: int) -> None:
+    graph = merge_ranks([launching(0, 0), launching(1, offset_ns)])
+    for rank in (0, 1):
+        rows = np.flatnonzero(graph.nodes.rank == rank).tolist()
+        names = [graph.name_of(row) for row in rows if graph.name_of(row) != "window"]
+        assert names == ["L0", "k0", "L1", "k1", "L2", "k2"]
+
+
+def test_a_rank_without_rows_is_refused() -> None:
+    empty = GraphBuilder(GraphMeta(rank=1)).build()
+    with pytest.raises(RankError, match="rank 1 has no rows"):
+        merge_ranks([launching(0, 0), empty])

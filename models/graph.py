@@ -346,6 +346,8 @@ def check(graph: ExecutionGraph) -> None:
             f"row {int(target[edge])} has predecessor {int(graph.edge_source[edge])}, "
             "which does not stand before it"
         )
+    if np.any(graph.edge_kind >= len(EdgeKind)):
+        raise InputError("an edge is of no known kind")
     _check_indices(graph)
 
 
@@ -355,8 +357,9 @@ def _check_indices(graph: ExecutionGraph) -> None:
         "launch_config": len(graph.launch_configs), "collective": len(graph.collectives),
         "step": len(graph.steps), "module": len(graph.names), "phase": len(graph.names),
         "parent": len(graph), "fw_parent": len(graph),
+        "kind": len(NodeKind), "category": len(Category), "provenance": len(Provenance),
     }  # fmt: skip
-    required = {"name", "lane"}
+    required = {"name", "lane", "kind", "category", "provenance"}
     for column, size in tables.items():
         values = getattr(graph.nodes, column)
         lowest = 0 if column in required else NONE

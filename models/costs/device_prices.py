@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph import NONE, Category, ExecutionGraph, Int64s, Provenance
+from ..graph import NONE, Category, ExecutionGraph, Int32s, Int64s, Provenance
 from ..hardware import Device, DeviceKind, Hardware
 from .bound import Bound
 from .device_model import Estimate, estimate
@@ -44,6 +44,7 @@ class _Rows:
     """The device rows with what each does: `kind` points into `works`."""
 
     rows: Int64s
+    name: Int32s
     kind: Int64s
     works: list[Work]
     by_name: NDArray[np.bool_]  # (works,): only the kernel's name is known
@@ -100,7 +101,7 @@ def _understood(graph: ExecutionGraph, rows: Int64s, rules: KernelRules) -> _Row
         works.append(work or _work_by_name(graph.names[name], rules, alone=operator == NONE))
     measured = nodes.duration_ns[rows].astype(np.float64)
     return _Rows(
-        rows, kind.reshape(-1), works, np.array(by_name, dtype=bool), measured,
+        rows, nodes.name[rows], kind.reshape(-1), works, np.array(by_name, dtype=bool), measured,
         _together(graph, rows, measured),
     )  # fmt: skip
 
@@ -210,6 +211,7 @@ def _put_scaled(
     if np.any(unknown):
         ratio = np.array([rate_ratio(work, source, target) for work in known.works])
         duration[unknown] = rescaled_ns(own[unknown], ratio[kind[unknown]], source, target)
+        _by_namesakes(known.name[chosen], own, unknown, duration)
         _warn_of_names(float(own[unknown].sum() / max(own.sum(), 1.0)), prices)
     origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
     prices.put(rows, duration, origin, Bound.MEMORY)
@@ -220,6 +222,17 @@ def _put_scaled(
         )
     ]
     _describe(known, at_target, chosen, prices, spreads)
+
+
+def _by_namesakes(
+    name: Int32s, own: Float64s, unknown: NDArray[np.bool_], duration: Float64s
+) -> None:
+    """Scale kernels without operator as those of the same name that have one, where there are."""
+    count = int(name.max()) + 1
+    before = np.bincount(name[~unknown], weights=own[~unknown], minlength=count)
+    after = np.bincount(name[~unknown], weights=duration[~unknown], minlength=count)
+    told = unknown & (before[name] > 0)
+    duration[told] = own[told] * after[name[told]] / before[name[told]]
 
 
 def _warn_of_names(share: float, prices: RowPrices) -> None:

@@ -1,5 +1,7 @@
 """Kernels known by name alone: their measured time is carried over by the ratio of one rate."""
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ def _rate(work: Work, hardware: Hardware) -> float:
         case Unit.MATRIX:
             return _sustained(work, hardware)
         case Unit.MIXED:  # in the middle, in ratios
-            return (_sustained(work, hardware) * _streaming(hardware)) ** 0.5
+            return sqrt(_sustained(work, hardware) * _streaming(hardware))
         case _:
             return _streaming(hardware)
 

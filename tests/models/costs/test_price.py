@@ -112,6 +112,16 @@ def test_a_kernel_known_by_name_only_follows_the_memory_bandwidth(make_gpu: Make
     assert priced.bound[0] == Bound.MEMORY
 
 
+def test_a_kernel_without_operator_follows_its_namesakes_that_have_one(make_gpu: Maker) -> None:
+    """Draw sgemm (mm, compute: half the time) and sgemm (no operator, its shapes unknown)."""
+    build = GraphBuilder()
+    stream = build.lane(LaneKind.DEVICE, group=0, number=7)
+    build.add("sgemm", stream, duration_ns=8_000_000, category=Category.KERNEL, operator=MM)
+    build.add("sgemm", stream, duration_ns=8_000_000, category=Category.KERNEL)
+    priced = price(build.build(), make_gpu("one"), make_gpu("two", factor=2))
+    assert priced.duration_ns[0] == priced.duration_ns[1]
+
+
 def test_many_rows_cost_little_beyond_their_distinct_operators(make_gpu: Maker) -> None:
     build = GraphBuilder()
     stream = build.lane(LaneKind.DEVICE, group=0, number=7)

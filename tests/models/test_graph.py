@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etsim.models.errors import InputError
@@ -171,6 +171,7 @@ def test_equal_graphs_are_the_same_and_any_change_is_seen() -> None:
     assert not same_graph(graph, replace(graph, meta=GraphMeta(rank=3)))
 
 
+@settings(max_examples=20, deadline=None)
 @given(execution_graphs())
 def test_any_graph_is_the_same_as_itself(graph: ExecutionGraph) -> None:
     assert same_graph(graph, graph.checked())

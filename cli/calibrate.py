@@ -9,6 +9,7 @@ import yaml
 from ..converters.atomic import write_atomically
 from ..converters.measure import measure
 from ..converters.measured_kernels import kernels_of_graph, read_measured_kernels, read_nccl_log
+from ..converters.ncu import read_ncu
 from ..models.costs.calibration import SHARES, Calibration, calibrate
 from ..models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
 from ..models.errors import AnalysisError, UsageError
@@ -27,13 +28,15 @@ HEADER = ("constants", "kernels", "error before", "error after", "held out")
 @click.option("--csv", "tables", multiple=True, metavar="FILE",
               help="Measured operators: name, dtype, shapes (or m, n, k), us.")  # fmt: skip
 @click.option("--nccl", "logs", multiple=True, metavar="FILE", help="Output of nccl-tests.")
+@click.option("--ncu", "profiles", multiple=True, metavar="FILE",
+              help="Nsight Compute's CSV: tells the bandwidth reached.")  # fmt: skip
 @click.option("--trace", "traces", multiple=True, metavar="FILE",
               help="A run recorded on the machine, with shapes.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Where to write the spec (.yaml).")
 @json_option
-def command(
+def command(  # one parameter an option
     hw: str | None, measured: str | None, tables: tuple[str, ...], logs: tuple[str, ...],
-    traces: tuple[str, ...], output: str | None, as_json: bool,
+    profiles: tuple[str, ...], traces: tuple[str, ...], output: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit a hardware spec to measured kernels, collectives or a trace of the machine."""
     if measured is not None:
@@ -45,9 +48,10 @@ def command(
         raise UsageError("no spec to start from", remedy="add --hw, or --measure FILE")
     base = load(hw)
     kernels = _kernels(tables, traces)
+    kernels += [kernel for profile in profiles for kernel in read_ncu(Path(profile))]
     messages = [message for log in logs for message in read_nccl_log(Path(log))]
     if not kernels and not messages:
-        raise UsageError("nothing measured was given", remedy="add --csv, --nccl or --trace")
+        raise UsageError("nothing measured was given", remedy="add --csv, --nccl, --ncu or --trace")
     found = calibrate(base, kernels, messages)
     if not found.sets and not found.collectives:
         raise AnalysisError(

@@ -10,6 +10,8 @@ from etsim.models.costs.attention_model import Attentions, decode_times, prefill
 from etsim.models.costs.constants import AttentionConstants, DecodeConstants
 from etsim.models.costs.figures import Figures, figures_for
 from etsim.models.costs.fitting import capped_loss, fit
+from etsim.models.costs.transfer import residual_limit
+from etsim.models.costs.work_values import WorkClass
 
 from .folds import FOLDS
 from .tables import FAMILY, Float64s, columns, machine, sample, table, where
@@ -110,11 +112,11 @@ def prefill_judged(gpu: str, family: str) -> Judged:
     """Give a device's prompts, modelled without a family."""
     c = case("attn_prefill", gpu)
     times = prefill_times(c.figures, prefill_without(family), c.calls)
-    return Judged(gpu, c.keys, c.measured_ns, times.total_ns)
+    return Judged(gpu, c.keys, c.measured_ns, times.total_ns, residual_limit(WorkClass.PREFILL))
 
 
 def decode_judged(gpu: str, family: str) -> Judged:
     """Give a device's decode calls, modelled without a family."""
     c = case("attn_decode", gpu)
     times = decode_times(c.figures, decode_without(family), c.calls)
-    return Judged(gpu, c.keys, c.measured_ns, times.total_ns)
+    return Judged(gpu, c.keys, c.measured_ns, times.total_ns, residual_limit(WorkClass.DECODE))

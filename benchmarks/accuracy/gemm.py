@@ -10,6 +10,8 @@ from etsim.models.costs.constants import MatmulConstants
 from etsim.models.costs.figures import Figures, figures_for
 from etsim.models.costs.fitting import capped_loss, fit
 from etsim.models.costs.matmul_model import Products, matmul_times
+from etsim.models.costs.transfer import residual_limit
+from etsim.models.costs.work_values import WorkClass
 
 from .folds import FOLDS
 from .tables import FAMILY, Float64s, columns, machine, sample, table, where
@@ -24,6 +26,7 @@ WIDTHS = {
     "cache": 0.3,
 }  # fmt: skip
 PRIOR = MatmulConstants()
+LIMIT = residual_limit(WorkClass.MATMUL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,4 +107,4 @@ def judged(gpu: str, family: str) -> Judged:
     c = case(gpu)
     p = c.products
     keys = list(zip(p.m.tolist(), p.n.tolist(), p.k.tolist(), strict=True))
-    return Judged(gpu, keys, c.measured_ns, modelled(c, without(family)))
+    return Judged(gpu, keys, c.measured_ns, modelled(c, without(family)), LIMIT)

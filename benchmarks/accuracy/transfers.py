@@ -9,7 +9,6 @@ from etsim.models.costs.transfer import transferred
 
 from .tables import FAMILY, Float64s, ape
 
-LIMIT = np.inf
 CHOICES = tuple(np.arange(0, 1.01, 0.1).round(1).tolist())
 
 
@@ -21,6 +20,7 @@ class Judged:
     keys: Sequence[Hashable]
     measured_ns: Float64s
     modelled_ns: Float64s
+    limit: float  # of a residual, as `transfer.residual_limit` gives it for the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def carried(source: Judged, target: Judged, exponent: float) -> tuple[Float64s, 
     here, there = common(source, target)
     predicted = transferred(
         source.measured_ns[here], source.modelled_ns[here], target.modelled_ns[there],
-        np.full(len(here), exponent), LIMIT,
+        np.full(len(here), exponent), source.limit,
     )  # fmt: skip
     return predicted, target.measured_ns[there]
 

@@ -11,10 +11,9 @@ from .likeness import Likeness
 from .spreads import model_spread
 from .work_values import WorkClass
 
-# β across architectures, by class: tables choose 0 for products and prompts, 0.9 for decode;
-# traces hold conditions that tables do not (cold caches, profiler), so a little more carries over
+# β across architectures, by class: the tables choose 0 for products and prompts, 0.9 for decode
 BETA: dict[WorkClass, float] = {
-    WorkClass.MATMUL: 0.25, WorkClass.CONVOLUTION: 0.8, WorkClass.PREFILL: 0.2,
+    WorkClass.MATMUL: 0.1, WorkClass.CONVOLUTION: 0.8, WorkClass.PREFILL: 0.0,
     WorkClass.DECODE: 0.9, WorkClass.ELEMENTWISE: 0.2, WorkClass.SOFTMAX: 0.2,
     WorkClass.NORMALISATION: 0.2, WorkClass.COLLECTIVE: 1.0,
 }  # fmt: skip

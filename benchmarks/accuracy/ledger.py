@@ -199,8 +199,8 @@ software versions of one library differ by 1-10 % on one device. Not reached, an
 - **softmax, layernorm**: the shares of bandwidth that P100 and MI100 reach differ from their kind.
 - **NCCL, 8 from 2 and 4**: switches reduce in the network at 8 devices only (H100 all-reduce), and
   protocols change at sizes that shift with the group.
-- **whole step of the pair**: bert-small is bound by two hosts of unknown speed, 10 % apart (11 % off
-  both ways); Qwen (4 and 8 %) by strided elementwise kernels that cost H100 more than MI300X.
+- **whole step of the pair**: bert-small is bound by hosts of unknown speed (11 % off both ways);
+  Qwen (4 and 8 %) by strided elementwise kernels that cost H100 more than MI300X.
 """
 
 

@@ -21,6 +21,7 @@ from ..graph import (
     Provenance,
 )
 from .buckets import Bucket
+from .links import shares_cores
 from .recost import has_device
 from .training import Gradient, Iteration
 from .worker import Worker
@@ -64,8 +65,10 @@ class Communicator(Worker):
         rank, lane = int(graph.nodes.rank[after]), int(graph.nodes.lane[after])
         issue = self.host(after, f"c10d::{kind}", lane, ISSUE_CALLS)
         message = Collective(kind, self.group, tuple(range(self.ranks)), dtype, message_bytes)
+        crowded = not self.on_device and shares_cores(self.base.target, self.ranks)
         row = self.insertion.in_line(
-            after, f"{'nccl' if self.on_device else 'gloo'}:{kind}", self.lane(rank),
+            after, f"{'nccl' if self.on_device else 'gloo'}:{kind}",
+            lane if crowded else self.lane(rank),
             Category.COLLECTIVE, 0, self.gap_ns if self.on_device else 0,
             collective=message, provenance=int(Provenance.ROOFLINE),
         )  # fmt: skip

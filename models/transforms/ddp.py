@@ -53,7 +53,7 @@ register(
         "first of 1 MiB), inserts copies into the bucket, an all-reduce per bucket on a lane of "
         "its own, and copies back; the optimizer waits for the last.",
         assumes="all ranks are alike and never wait for a straggler, and that an all-reduce takes "
-        "nothing from the compute it overlaps",
+        "nothing from the compute it overlaps (CPU ranks without a spare core each: all of it)",
         needs="AccumulateGrad with shapes and Optimizer.step",
         parameters=(
             Parameter("ranks", "number of ranks"),

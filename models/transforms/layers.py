@@ -14,7 +14,7 @@ from ..graph_builder import Interner
 from .edit import Mask
 from .optimizer_share import resized_optimizer
 from .registry import Parameter, Transform, Value, register, whole
-from .repeats import Layers, find_layers
+from .repeats import Layers, counted, find_layers
 from .scenario import Scenario
 from .splice import Placed, spliced
 from .training import Gradient, Iteration, iterations
@@ -52,22 +52,16 @@ def _renamed(
     names: Interner[str] = Interner()
     for name in graph.names:
         _ = names[name]
-    base, last = _counted(paths[-1])
+    base, last, sign = counted(paths[-1])
     module = graph.nodes.module.copy()
     for copy in range(1, int(copies.max(initial=0)) + 1):
         rows = np.flatnonzero((copies == copy) & (module != NONE))
         for index in np.unique(module[rows]).tolist():
             old = graph.names[index]
             if old.startswith(paths[copied]):
-                new = names[f"{base}{last + copy}{old.removeprefix(paths[copied])}"]
+                new = names[f"{base}{last + copy}{sign}{old.removeprefix(paths[copied])}"]
                 module[rows[module[rows] == index]] = new
     return replace(graph, nodes=replace(graph.nodes, module=module), names=tuple(names)).checked()
-
-
-def _counted(path: str) -> tuple[str, int]:
-    """Part `Net_0/Block_3` into `Net_0/Block_` and 3."""
-    digits = len(path) - len(path.rstrip("0123456789"))
-    return path[:-digits], int(path[-digits:])
 
 
 def _middle(count: int, removed: int) -> list[int]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..costs.collectives import link_for
 from ..errors import UsageError
-from ..hardware import Hardware, Link, LinkTier
+from ..hardware import DeviceKind, Hardware, Link, LinkTier
 from ..units import Dimension, UnitError, parse
 
 # Data rate of one port (or of all of a device's NVLink ports) one way in GB/s, and a message's
@@ -59,6 +59,19 @@ def with_link(target: Hardware, text: str, ranks: int, asked: str) -> Hardware:
             remedy=f"name one: link=50GB/s or link={'|'.join(KNOWN_LINKS)}",
         )
     return target
+
+
+def shares_cores(target: Hardware, ranks: int) -> bool:
+    """Tell whether collectives take the cores that compute: CPU ranks on one full machine.
+
+    A host collective copies and adds on a thread of its own; without a core for it, overlapping it
+    with compute gains nothing.
+    """
+    if target.device.kind is not DeviceKind.CPU:
+        return False
+    link = link_for(target, ranks)
+    within = link is not None and link.tier is not LinkTier.NETWORK
+    return within and target.host.cores < 2 * ranks
 
 
 def _link(target: Hardware, text: str, asked: str) -> Link:

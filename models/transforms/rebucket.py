@@ -15,6 +15,8 @@ from ..graph import NONE, Category, Collective, EdgeKind, ExecutionGraph, Proven
 from .buckets import Bucket, bucketed
 from .gradient_messages import Message, gradient_messages, measured
 from .insertion import Insertion
+from .links import shares_cores
+from .recost import has_device
 from .registry import MEBI_25, Parameter, Transform, Value, flag, register
 from .scenario import Scenario
 from .splice import without_time
@@ -81,6 +83,7 @@ class _Sender:
         self.example = self.graph.collectives[int(self.graph.nodes.collective[self.rows[0]])]
         self.ranks = max(2, len(self.example.ranks) or self.graph.meta.world_size)
         self.hardware = scenario.costs
+        self.crowded = not has_device(self.graph) and shares_cores(scenario.target, self.ranks)
         self.issue_ns = int(np.median(self.graph.nodes.duration_ns[[m.issuer for m in messages]]))
         self.off = self._off()
 
@@ -129,7 +132,8 @@ class _Sender:
             bucket.gradients[0].dtype, bucket.bytes,
         )  # fmt: skip
         row = self.insertion.in_line(
-            after, self.graph.name_of(old.row), int(self.graph.nodes.lane[old.row]),
+            after, self.graph.name_of(old.row),
+            lane if self.crowded else int(self.graph.nodes.lane[old.row]),
             Category.COLLECTIVE, round(self.off * self._model(bucket.bytes)),
             collective=message, rank=iteration.rank,
             provenance=int(Provenance.MEASURED if self.off else Provenance.ROOFLINE),

@@ -17,7 +17,8 @@ from ..errors import NeedsRecordingError, UsageError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
 from .training import BACKWARD, OPTIMIZER, Iteration, in_phase
 
-COUNTED = re.compile(r"^(.*?)[_.]?(\d+)$")
+# a trailing sign keeps a range from being taken for a step: record_function("layer_0:")
+COUNTED = re.compile(r"^(.*?[_.]?)(\d+)(\W*)$")
 LEAST = 2
 
 
@@ -55,7 +56,7 @@ def find_layers(graph: ExecutionGraph, pattern: str, what: str) -> Layers:
         raise NeedsRecordingError(
             f"{what}: no repeated modules in the recording",
             remedy="record with stacks (`etsim capture --stack`), or put record_function around "
-            "each layer: layer_0, layer_1, ...",
+            "each layer: 'layer_0:', 'layer_1:', ...",
         )
     chosen = _chosen(graph, families, pattern, what)
     return _assigned(graph, chosen)
@@ -107,6 +108,14 @@ def _chosen(
     # the outermost of families that hold the same time
     best = max(families, key=lambda base: (time[base], -len(base)))
     return families[best]
+
+
+def counted(path: str) -> tuple[str, int, str]:
+    """Part `Net_0/Block_3` into `Net_0/Block_`, 3 and what stands behind."""
+    head, _, last = path.rpartition("/")
+    found = COUNTED.match(last)
+    assert found is not None  # paths of layers are counted
+    return (f"{head}/" if head else "") + found[1], int(found[2]), found[3]
 
 
 def _inside(module: str, path: str) -> bool:

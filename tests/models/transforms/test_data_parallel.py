@@ -13,7 +13,9 @@ from etsim.models.costs.collectives import transfer_ns
 from etsim.models.costs.price import price
 from etsim.models.graph import Category, EdgeKind, ExecutionGraph
 from etsim.models.merge import merge_ranks
+from etsim.models.specs import load
 from etsim.models.transforms.buckets import FIRST_BUCKET_BYTES, bucketed
+from etsim.models.transforms.scenario import Scenario
 from etsim.models.transforms.training import Gradient, iterations
 from etsim.simulator.replay import replay
 
@@ -108,6 +110,15 @@ def test_transfers_overlap_backward_unless_asked_not_to() -> None:
     overlapping = replay(graph, _with_transfers(graph, transfer)).makespan_ns
     waiting = replay(late, _with_transfers(late, transfer)).makespan_ns
     assert waiting - overlapping >= 2 * transfer
+
+
+def test_without_a_spare_core_a_collective_keeps_its_thread_from_computing() -> None:
+    machine = load("cpu-cloud-2core")
+    crowded = Scenario(training_run(layers=4), machine, machine)
+    graph = applied_to(crowded, "ddp:ranks=2,bucket=1MiB,link=node").graph
+    transfer = 150_000
+    none, some = (replay(graph, _with_transfers(graph, ns)).makespan_ns for ns in (0, transfer))
+    assert some - none >= 4 * transfer - 4 * 50_000  # but for the time it takes to wake a thread
 
 
 def test_an_inserted_all_reduce_takes_what_the_link_says() -> None:

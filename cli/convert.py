@@ -9,6 +9,7 @@ from ..converters.chakra import write_graph
 from ..converters.chakra.astra import write_astra
 from ..converters.convert import Converted, RankReport, Sources, convert, find_sources
 from ..models.errors import UsageError
+from .inputs import salvage_option
 from .output import json_option, ms, note, percent, print_json, say
 
 
@@ -33,6 +34,7 @@ from .output import json_option, ms, note, percent, print_json, say
     help="`astra` writes what ASTRA-sim can run: device work only, -o run gives run.<rank>.et.",
 )
 @click.option("--allow-partial", is_flag=True, help="Convert although less than 80 % was joined.")
+@salvage_option
 @json_option
 def command(
     et: tuple[str, ...],
@@ -40,6 +42,7 @@ def command(
     output: Path,
     profile: str,
     allow_partial: bool,
+    salvage: bool,
     as_json: bool,
 ) -> None:
     """Join execution traces and profiles into Chakra .et files, and report how well."""
@@ -48,11 +51,12 @@ def command(
     sources = find_sources(et, trace)
     _keep_inputs(output, sources)
     if profile == "astra":
-        _astra([convert(s, allow_partial=allow_partial) for s in sources], output, as_json=as_json)
+        ranks = [convert(s, allow_partial=allow_partial, salvage=salvage) for s in sources]
+        _astra(ranks, output, as_json=as_json)
         return
     written = []
     for source in sources:
-        converted = convert(source, allow_partial=allow_partial)
+        converted = convert(source, allow_partial=allow_partial, salvage=salvage)
         path = _place(output, source, many=len(sources) > 1)
         write_graph(converted.graph, path)
         written.append((path, converted))

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from ..converters.ascend.convert import convert_ascend_path
 from ..converters.ascend.folders import find_runs
 from ..converters.chakra import is_chakra, read_graph
-from ..converters.convert import convert, convert_kineto, find_sources, is_kineto
+from ..converters.convert import convert, convert_kineto, find_sources
 from ..converters.execution_trace import read_execution_trace
-from ..converters.files import FileKind, read_bytes, sniff
+from ..converters.files import FileKind, kind_of, read_bytes, sniff
 from ..converters.nsys.convert import convert_nsys
 from ..converters.ranks import expand
 from ..converters.recording import Recording
@@ -16,20 +18,27 @@ from ..models.errors import NeedsRecordingError, RankError, TraceFormatError
 from ..models.graph import ExecutionGraph
 from ..models.merge import merge_ranks
 
-__all__ = ["convert", "find_sources", "load_graph", "load_graphs", "load_recordings"]
+__all__ = [
+    "convert", "find_sources", "load_graph", "load_graphs", "load_recordings", "salvage_option",
+]  # fmt: skip
+
+salvage_option = click.option(
+    "--salvage", is_flag=True, help="Of a trace that is cut, read what stands before the cut."
+)
 
 
-def load_graphs(specs: Sequence[str]) -> list[ExecutionGraph]:
+def load_graphs(specs: Sequence[str], *, salvage: bool = False) -> list[ExecutionGraph]:
     """Give the graph of every rank named, in order of ranks; errors as `load_recordings`."""
-    return [recording.graph for recording in load_recordings(specs)]
+    return [recording.graph for recording in load_recordings(specs, salvage=salvage)]
 
 
-def load_recordings(specs: Sequence[str]) -> list[Recording]:
+def load_recordings(specs: Sequence[str], *, salvage: bool = False) -> list[Recording]:
     """Give every rank named, in order of ranks, with what its reader knows beside the graph.
 
     Args:
         specs: paths, folders or patterns of `.et` files, Kineto traces, Nsight Systems exports
             and Ascend profiler folders.
+        salvage: read what stands before the cut of a Kineto trace that is cut.
 
     Raises:
         InputError: missing, damaged or of another kind.
@@ -37,7 +46,7 @@ def load_recordings(specs: Sequence[str]) -> list[Recording]:
     """
     found: dict[int, Path] = {}
     recordings = []
-    for path, recording in _loaded(specs):
+    for path, recording in _loaded(specs, salvage=salvage):
         rank = recording.graph.meta.rank
         if rank in found:
             raise RankError(
@@ -68,31 +77,31 @@ def need_times(graph: ExecutionGraph, what: str) -> None:
         )
 
 
-def _loaded(specs: Sequence[str]) -> Iterator[tuple[Path, Recording]]:
+def _loaded(specs: Sequence[str], *, salvage: bool) -> Iterator[tuple[Path, Recording]]:
     """Load what the specs name; some files hold many ranks."""
-    for path in _paths(specs):
-        yield from ((path, recording) for recording in _load(path))
+    for path in named_paths(specs, "--et"):
+        yield from ((path, recording) for recording in _load(path, salvage=salvage))
 
 
-def _paths(specs: Sequence[str]) -> list[Path]:
-    """Expand specs; a folder of Ascend's profiler stands for its trace."""
+def named_paths(specs: Sequence[str], option: str) -> list[Path]:
+    """Expand specs given with an option; a folder of Ascend's profiler stands for its trace."""
     found: dict[Path, None] = {}
     for spec in specs:
         runs = find_runs(Path(spec)) if Path(spec).is_dir() else []
-        named = [run.trace_view for run in runs] or expand([spec], "--et")
+        named = [run.trace_view for run in runs] or expand([spec], option)
         for path in named:
             inside = [run.trace_view for run in find_runs(path)] if path.is_dir() else [path]
             found.update(dict.fromkeys(inside or [path]))
     return list(found)
 
 
-def _load(path: Path) -> list[Recording]:
+def _load(path: Path, *, salvage: bool) -> list[Recording]:
+    if kind_of(path) is FileKind.KINETO:
+        converted = convert_kineto(path, salvage=salvage)
+        return [Recording(converted.graph, converted.overhead)]
     data = read_bytes(path)
     if is_chakra(data[:65536]):
         return [Recording(read_graph(path))]
-    if is_kineto(data):
-        converted = convert_kineto(path, data)
-        return [Recording(converted.graph, converted.overhead)]
     if sniff(data) is FileKind.ASCEND:
         return [Recording(graph) for graph in convert_ascend_path(path)]
     if sniff(data) is FileKind.NSYS:

@@ -1,19 +1,21 @@
 """`etsim inspect`: what files are, what they hold, what is missing, what can be done with them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 
+from ..converters.ascend.convert import convert_ascend_path
 from ..converters.chakra import read_graph
 from ..converters.convert import convert_kineto
 from ..converters.execution_trace import ExecutionTrace, is_structural, read_execution_trace
 from ..converters.files import FileKind, read_bytes, sniff
 from ..converters.kineto import KinetoTrace, Source, read_kineto
-from ..converters.ranks import expand
+from ..converters.nsys.convert import convert_nsys
 from ..models.graph import Category, ExecutionGraph
+from .inputs import named_paths
 from .output import json_option, ms, print_json, say
 
 
@@ -43,7 +45,7 @@ class Inspection:
 @json_option
 def command(files: tuple[str, ...], as_json: bool) -> None:
     """Tell what files are, what they hold, what is missing and what can be done with them."""
-    inspections = [inspect(path) for path in expand(files, "FILE")]
+    inspections = [inspect(path) for path in named_paths(files, "FILE")]
     if as_json:
         print_json(inspections)
         return
@@ -120,7 +122,7 @@ def _kineto(path: Path, data: bytes) -> Inspection:
 def _kineto_features(trace: KinetoTrace, graph: ExecutionGraph) -> dict[str, bool]:
     return {
         "record function ids": bool((trace.host.rf_id > 0).any()),
-        "shapes": any(bytes(args.input_dims) not in (b"", b"[]") for args in trace.host.args),
+        "shapes": any(bytes(args.input_dims) not in (b"", b"[]") for args in trace.host.sayings),
         "stack frames": bool(len(trace.python)),
         "cuda_sync events": bool(trace.sync_records),
         "marked steps": bool(graph.steps),
@@ -148,7 +150,32 @@ def _kineto_facts(trace: KinetoTrace, graph: ExecutionGraph) -> dict[str, int | 
 
 
 def _chakra(path: Path, _: bytes) -> Inspection:
-    graph = read_graph(path)
+    return _of_graph(path, FileKind.CHAKRA, read_graph(path))
+
+
+def _nsys(path: Path, _: bytes) -> Inspection:
+    """One rank a process; the first stands for all in what is there and missing."""
+    graphs = [recording.graph for recording in convert_nsys(path)]
+    return _of_many(path, FileKind.NSYS, graphs)
+
+
+def _ascend(path: Path, _: bytes) -> Inspection:
+    return _of_many(path, FileKind.ASCEND, convert_ascend_path(path))
+
+
+def _of_many(path: Path, kind: FileKind, graphs: list[ExecutionGraph]) -> Inspection:
+    first = _of_graph(path, kind, graphs[0])
+    if len(graphs) == 1:
+        return first
+    facts: dict[str, int | float | str] = {"ranks": len(graphs)}
+    for graph in graphs:
+        rows = int(graph.on_device().sum())
+        facts[f"device rows of rank {graph.meta.rank}"] = rows
+    notes = [f"rank {g.meta.rank}: {text}" for g in graphs for text in g.meta.notes]
+    return replace(first, facts={**facts, **first.facts}, warnings=notes)
+
+
+def _of_graph(path: Path, kind: FileKind, graph: ExecutionGraph) -> Inspection:
     meta = graph.meta
     category = graph.nodes.category
     features = _present(
@@ -169,7 +196,7 @@ def _chakra(path: Path, _: bytes) -> Inspection:
     }
     return Inspection(
         str(path),
-        str(FileKind.CHAKRA),
+        str(kind),
         f"rank {meta.rank} of {meta.world_size}, {meta.source_device or 'a CPU run'}",
         facts,
         *features,
@@ -188,6 +215,8 @@ READERS: dict[FileKind, Callable[[Path, bytes], Inspection]] = {
     FileKind.EXECUTION_TRACE: _execution_trace,
     FileKind.KINETO: _kineto,
     FileKind.CHAKRA: _chakra,
+    FileKind.NSYS: _nsys,
+    FileKind.ASCEND: _ascend,
 }
 
 

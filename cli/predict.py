@@ -5,7 +5,7 @@ import click
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Memory, Share, Summary, summarise
-from .inputs import load_graphs
+from .inputs import load_graphs, salvage_option
 from .machines import SOURCE, source_hardware, target_hardware
 from .output import (
     csv_option,
@@ -47,6 +47,7 @@ SHARE_HEADER = ("", "calls", "measured ms", "predicted ms", "share", "bound")
     metavar="WHAT=FACTOR",
     help="Change costs on the way: kernel=0.5, host=2, collective=1.5, 'name:aten::mm*=0.8'.",
 )
+@salvage_option
 @json_option
 @csv_option
 def command(
@@ -54,12 +55,13 @@ def command(
     hw: str,
     source_hw: str | None,
     scales: tuple[str, ...],
+    salvage: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Predict how long a recorded run takes on other hardware, and why."""
     asked = [parse_scale(text) for text in scales]
-    graphs = load_graphs(et)
+    graphs = load_graphs(et, salvage=salvage)
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
     prediction = predict(graphs, source, target, asked)
     summary = summarise(prediction)

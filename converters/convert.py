@@ -8,9 +8,9 @@ from pathlib import Path
 from ..models.errors import NeedsRecordingError
 from ..models.graph import NONE, Category, ExecutionGraph
 from ..models.work_columns import with_work
+from .blocks import file_blocks
 from .et_only import graph_without_times
 from .execution_trace import ExecutionTrace, read_execution_trace
-from .files import FileKind, read_bytes, sniff
 from .join import Join, join
 from .kineto import KinetoTrace, read_kineto
 from .link.described import Joined
@@ -85,6 +85,7 @@ def find_sources(et: Sequence[str], trace: Sequence[str]) -> list[Sources]:
     return [Sources(rank, a, b) for rank, a, b in paired(et_of, trace_of)]
 
 
+_LONGEST_INFO = 1 << 16
 _DISTRIBUTED = re.compile(
     rb'"distributedInfo"\s*:\s*\{[^{}]*?"rank"\s*:\s*"?(\d+)"?[^{}]*?"world_size"\s*:\s*"?(\d+)'
 )
@@ -95,15 +96,34 @@ def rank_of_trace(path: Path, data: bytes | None = None) -> int:
 
     The trace's own word counts where it knows of other ranks; a lone process says rank 0 of 1.
     """
-    found = _DISTRIBUTED.search(read_bytes(path) if data is None else data)
-    if found and int(found[2]) > 1:
-        return int(found[1])
+    found = _distributed_info(path, data)
+    return _rank(int(found[1]), int(found[2]), path) if found else rank_in_name(path)
+
+
+def _rank(told: int, world_size: int, path: Path) -> int:
+    if told != NONE and world_size > 1:
+        return told
     named = rank_in_name(path)
-    return int(found[1]) if found and named == NONE else named
+    return told if named == NONE else named
 
 
-def convert(sources: Sources, *, allow_partial: bool = False) -> Converted:
+def _distributed_info(path: Path, data: bytes | None) -> re.Match[bytes] | None:
+    """Search a trace for its own word on ranks, no further than needed."""
+    seen = b""
+    for block in file_blocks(path) if data is None else (data,):
+        seen = seen[-_LONGEST_INFO:] + block
+        if found := _DISTRIBUTED.search(seen):
+            return found
+    return None
+
+
+def convert(sources: Sources, *, allow_partial: bool = False, salvage: bool = False) -> Converted:
     """Convert one rank's files.
+
+    Args:
+        sources: the files.
+        allow_partial: convert although little was joined.
+        salvage: read what stands before the cut of a trace that is cut.
 
     Raises:
         InputError, TraceFormatError: a file that cannot be read.
@@ -113,26 +133,21 @@ def convert(sources: Sources, *, allow_partial: bool = False) -> Converted:
         assert sources.et is not None
         return _from_et(read_execution_trace(sources.et), sources.rank)
     if sources.et is None:
-        return _from_trace(_read_trace(sources.trace, sources.rank), None)
+        return _from_trace(_read_trace(sources.trace, sources.rank, salvage=salvage), None)
     et = read_execution_trace(sources.et)
-    trace = _read_trace(sources.trace, sources.rank)
+    trace = _read_trace(sources.trace, sources.rank, salvage=salvage)
     return _from_trace(trace, (et, join(et, trace, allow_partial=allow_partial)))
 
 
-def convert_kineto(path: Path, data: bytes | None = None) -> Converted:
-    """Convert a Kineto trace alone."""
-    return _from_trace(_read_trace(path, NONE, data), None)
+def convert_kineto(path: Path, data: bytes | None = None, *, salvage: bool = False) -> Converted:
+    """Convert a Kineto trace alone; arguments as `kineto.read_kineto`."""
+    return _from_trace(_read_trace(path, NONE, data, salvage=salvage), None)
 
 
-def _read_trace(path: Path, rank: int, data: bytes | None = None) -> KinetoTrace:
-    content = read_bytes(path) if data is None else data
-    told = rank if rank != NONE else max(0, rank_of_trace(path, content))
-    return replace(read_kineto(path, content), rank=told)
-
-
-def is_kineto(data: bytes) -> bool:
-    """Tell whether unpacked content is a Kineto trace."""
-    return sniff(data) is FileKind.KINETO
+def _read_trace(path: Path, rank: int, data: bytes | None = None, *, salvage: bool) -> KinetoTrace:
+    trace = read_kineto(path, data, salvage=salvage)
+    told = rank if rank != NONE else max(0, _rank(trace.rank, trace.world_size, path))
+    return replace(trace, rank=told)
 
 
 def _from_et(et: ExecutionTrace, rank: int) -> Converted:

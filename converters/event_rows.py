@@ -6,7 +6,7 @@ import numpy as np
 
 from ..models.graph import NONE
 from ..models.graph_builder import Interner
-from .kineto import EventTable, Source, Thread
+from .event_table import EventTable, Source, Thread, whole
 from .kineto_events import Args
 
 NO_ARGS = Args()
@@ -61,7 +61,9 @@ class EventRows:
             external_id=np.full(count, NONE, dtype=np.int64),
             rf_id=np.zeros(count, dtype=np.int64),
             correlation=np.array([row.correlation for row in rows], dtype=np.int64),
-            args=[row.args for row in rows],
+            sequence=np.array([whole(row.args.sequence_number) for row in rows], dtype=np.int64),
+            saying=np.arange(count, dtype=np.int32),
+            sayings=[row.args for row in rows],
             threads=tuple(threads),
         )
         return table.take(np.lexsort((-table.duration_ns, table.start_ns, table.thread)))

@@ -1,16 +1,19 @@
 """Read whole files, gzipped or plain, and tell by their content what they are."""
 
-import difflib
 import re
 import zlib
 from enum import StrEnum
 from pathlib import Path
 
 from ..models.errors import InputError, TraceFormatError
+from .blocks import GZIP_MAGIC, file_blocks, file_error
 
-GZIP_MAGIC = b"\x1f\x8b"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 HEAD_BYTES = 65536
+# Ascend's list has cpu_op and python_function, too, but nothing of a device.
+_KINETO_CATEGORY = re.compile(
+    rb'"cat"\s*:\s*"(?:kernel|(?:cuda|xpu)_(?:runtime|driver)|gpu_mem|user_annotation)'
+)
 _VERSION = re.compile(rb"\x0a[\x01-\x10][0-9][0-9.]*\x12")
 
 
@@ -35,12 +38,8 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError("no such file", where=path, remedy=nearest_name(path)) from None
-    except IsADirectoryError:
-        raise InputError("is a folder, expected a file", where=path) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+        raise file_error(error, path) from None
     content = gunzip(data, path) if data.startswith(GZIP_MAGIC) else data
     if not content:
         raise InputError("the file is empty", where=path, remedy="record the run again")
@@ -76,10 +75,27 @@ def sniff(data: bytes) -> FileKind:
         return FileKind.NSYS
     start = data[:HEAD_BYTES].lstrip()
     if start.startswith(b"["):
-        return FileKind.ASCEND if b'"ph"' in start else FileKind.JSON
+        if b'"ph"' not in start:
+            return FileKind.JSON
+        return FileKind.KINETO if _KINETO_CATEGORY.search(start) else FileKind.ASCEND
     if start.startswith(b"{"):
         return _json_kind(data)
     return FileKind.CHAKRA if _frames_chakra(data) else FileKind.OTHER
+
+
+def kind_of(path: Path) -> FileKind:
+    """Tell what a file is, reading no more of it than that takes; errors as `file_blocks`."""
+    blocks = file_blocks(path)
+    head = next(blocks)
+    found = sniff(head)
+    if found is not FileKind.JSON or not head.lstrip().startswith(b"{"):
+        return found
+    tail = head[-HEAD_BYTES:]
+    for block in blocks:
+        tail = tail[-HEAD_BYTES:] + block
+        if b'"traceEvents"' in tail:
+            return FileKind.KINETO
+    return _json_kind(head[:HEAD_BYTES] + tail[-HEAD_BYTES:])
 
 
 def _json_kind(data: bytes) -> FileKind:
@@ -117,11 +133,3 @@ def expect_kind(found: FileKind, wanted: FileKind, path: Path, option: str) -> N
 def _article(kind: FileKind) -> str:
     name = "neither JSON nor Chakra" if kind is FileKind.OTHER else str(kind)
     return f"an {name}" if name[0] in "aeiouAEIOU" else name if " nor " in name else f"a {name}"
-
-
-def nearest_name(path: Path) -> str:
-    """Say which name nearest to a missing one there is."""
-    folder = path.parent if path.parent.is_dir() else Path()
-    names = [entry.name for entry in folder.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean {folder / near[0]}?" if near else "check the path"

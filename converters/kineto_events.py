@@ -1,11 +1,13 @@
 """Decode Kineto's JSON into typed events: only the keys that etsim uses, the rest is skipped.
 
 Two generations of the clock need care: relative microseconds with `baseTimeNanoseconds`
-(2024-05 and later) fit a double exactly once the smallest is subtracted; absolute fractional
-microseconds do not, and are parsed as decimals.
+(2024-05 and later) fit a double to the ns; absolute fractional microseconds do not, and are
+parsed as decimals.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,6 +18,7 @@ from ..models.errors import TraceFormatError
 
 Number = int | float | str | None
 Stamp = TypeVar("Stamp", float, Decimal)
+NO_TEXT = msgspec.Raw(b"")
 
 
 class Args(msgspec.Struct, gc=False):
@@ -25,10 +28,10 @@ class Args(msgspec.Struct, gc=False):
     record_function_id: Number = msgspec.field(name="Record function id", default=None)
     sequence_number: Number = msgspec.field(name="Sequence number", default=None)
     forward_thread: Number = msgspec.field(name="Fwd thread id", default=None)
-    input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b""))
-    input_type: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b""))
-    input_strides: msgspec.Raw = msgspec.field(name="Input Strides", default=msgspec.Raw(b""))
-    concrete_inputs: msgspec.Raw = msgspec.field(name="Concrete Inputs", default=msgspec.Raw(b""))
+    input_dims: msgspec.Raw = msgspec.field(name="Input Dims", default=NO_TEXT)
+    input_type: msgspec.Raw = msgspec.field(name="Input type", default=NO_TEXT)
+    input_strides: msgspec.Raw = msgspec.field(name="Input Strides", default=NO_TEXT)
+    concrete_inputs: msgspec.Raw = msgspec.field(name="Concrete Inputs", default=NO_TEXT)
     correlation: Number = None
     device: Number = None
     stream: Number = None
@@ -44,7 +47,7 @@ class Args(msgspec.Struct, gc=False):
     out_elements: Number = msgspec.field(name="Out msg nelems", default=None)
     group_size: Number = msgspec.field(name="Group size", default=None)
     group_name: Number = msgspec.field(name="Process Group Name", default=None)
-    group_ranks: msgspec.Raw = msgspec.field(name="Process Group Ranks", default=msgspec.Raw(b""))
+    group_ranks: msgspec.Raw = msgspec.field(name="Process Group Ranks", default=NO_TEXT)
     collective_sequence: Number = msgspec.field(name="Seq", default=None)
     source_rank: Number = msgspec.field(name="Src Rank", default=None)
     destination_rank: Number = msgspec.field(name="Dst Rank", default=None)
@@ -61,8 +64,8 @@ class Event(msgspec.Struct, Generic[Stamp], gc=False):
     ph: str = ""
     cat: str = ""
     name: str = ""
-    pid: int | str = 0
-    tid: int | str = 0
+    pid: Number = 0
+    tid: Number = 0
     ts: Stamp | None = None
     dur: Stamp | None = None
     args: Args | None = None
@@ -97,41 +100,123 @@ class Header(msgspec.Struct):
     hip_runtime_version: int | str | None = None
 
 
-class _FloatDocument(Header):
-    events: list[Event[float]] = msgspec.field(name="traceEvents", default_factory=list)
+class _HasEvents(msgspec.Struct):
+    events: list[msgspec.Raw] = msgspec.field(name="traceEvents")
 
 
-class _ExactDocument(Header):
-    events: list[Event[Decimal]] = msgspec.field(name="traceEvents", default_factory=list)
-
-
-Document = _FloatDocument | _ExactDocument
+AnyEvent = Event[float] | Event[Decimal]
 DOUBLE_KEEPS_NS_BELOW_US = 2**43  # the nearest double is less than half a ns off below this
-_FRACTION = re.compile(rb'"(?:ts|dur)"\s*:\s*"?\d+\.\d*[1-9]')
+_FRACTION = re.compile(rb'"ts"\s*:\s*"?\d{13,}\.\d*[1-9]')
+_FLOAT_EVENTS = msgspec.json.Decoder(list[Event[float]], strict=False)
+_EXACT_EVENTS = msgspec.json.Decoder(list[Event[Decimal]], strict=False)
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def decode(data: bytes, path: Path) -> Document:
-    """Decode a Kineto trace.
+@dataclass(slots=True)
+class EventDecoder:
+    """Decodes arrays of events, and remembers what was odd about them.
+
+    Attributes:
+        exact: times are decimals, since doubles would lose nanoseconds.
+        no_events: items that are no events at all; they are left out.
+        odd_events: events with a field of another type than known; that field is left out.
+    """
+
+    exact: bool = False
+    no_events: int = 0
+    odd_events: int = 0
+
+    def __call__(self, text: bytes) -> Sequence[AnyEvent]:
+        """Decode one whole array; raises msgspec.DecodeError where it is none."""
+        events = self._decoded(text)
+        if not self.exact and _beyond_doubles(events) and _FRACTION.search(text):
+            self.exact = True
+            return self._decoded(text)
+        return events
+
+    def _decoded(self, text: bytes) -> Sequence[AnyEvent]:
+        try:
+            return (_EXACT_EVENTS if self.exact else _FLOAT_EVENTS).decode(text)
+        except msgspec.ValidationError:
+            return self._one_by_one(text)
+
+    def _one_by_one(self, text: bytes) -> list[AnyEvent]:
+        """Some item is odd: keep the others as they are, and of that one what can be read."""
+        events: list[AnyEvent] = []
+        for item in _ITEMS.decode(text):
+            event, odd = self._one(bytes(item))
+            self.odd_events += odd and event is not None
+            self.no_events += event is None
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _one(self, item: bytes) -> tuple[AnyEvent | None, bool]:
+        if self.exact:
+            return read_leniently(item, Event[Decimal])
+        return read_leniently(item, Event[float])
+
+
+def _beyond_doubles(events: Sequence[AnyEvent]) -> bool:
+    """Tell whether a start is so late that its double has lost nanoseconds."""
+    return any((event.ts or 0) >= DOUBLE_KEEPS_NS_BELOW_US for event in events)
+
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+
+def read_leniently(text: bytes, kind: type[Kind]) -> tuple[Kind | None, bool]:
+    """Read an object whose fields may be of other types than `kind` knows: those are left out.
+
+    Returns:
+        What could be read, None where `text` is no object; and whether anything was left out.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind, strict=False), False
+    except msgspec.ValidationError:
+        pass
+    try:
+        items = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return None, True
+    fields: dict[str, object] = {}
+    for spec in msgspec.structs.fields(kind):
+        if spec.encode_name in items:
+            value = _field(bytes(items[spec.encode_name]), spec.type)
+            if value is not None:
+                fields[spec.name] = value
+    return kind(**fields), True
+
+
+def _field(text: bytes, kind: object) -> object:
+    """Read one field; None where it is of another type."""
+    if kind == Args | None:
+        return read_leniently(text, Args)[0]
+    if kind is DistributedInfo:
+        return read_leniently(text, DistributedInfo)[0]
+    try:
+        return msgspec.json.decode(text, type=kind, strict=False)
+    except msgspec.ValidationError:
+        return None
+
+
+def read_header(around: bytes, path: Path) -> Header:
+    """Read the keys beside the events; what is of another type than known is left out.
 
     Raises:
-        TraceFormatError: not JSON (with line and column), or cut in the middle.
+        TraceFormatError: not JSON, or cut in the middle.
     """
-    document = _decode(data, path, msgspec.json.Decoder(_FloatDocument, strict=False))
-    if _needs_decimals(document, data):
-        return _decode(data, path, msgspec.json.Decoder(_ExactDocument, strict=False))
-    return document
-
-
-Doc = TypeVar("Doc", _FloatDocument, _ExactDocument)
-
-
-def _decode(data: bytes, path: Path, decoder: msgspec.json.Decoder[Doc]) -> Doc:
     try:
-        return decoder.decode(data)
+        if around.lstrip()[:1] == b"[":
+            msgspec.json.decode(around)
+            return Header()
+        msgspec.json.decode(around, type=_HasEvents)
+        header, _ = read_leniently(around, Header)
     except msgspec.ValidationError as error:
         raise TraceFormatError(f"is not a Kineto trace: {error}", where=path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise json_fault(data, path, str(error)) from None
+        raise json_fault(around, path, str(error)) from None
+    return header or Header()
 
 
 def json_fault(data: bytes, path: Path, told: str) -> TraceFormatError:
@@ -143,10 +228,3 @@ def json_fault(data: bytes, path: Path, told: str) -> TraceFormatError:
             remedy="the process was probably killed while writing; record again",
         )
     return TraceFormatError(f"is not valid JSON: {told}", where=path)
-
-
-def _needs_decimals(document: _FloatDocument, data: bytes) -> bool:
-    """Absolute microseconds with a fraction: the double has already lost nanoseconds."""
-    times = (event.ts for event in document.events)
-    late = any(time is not None and time >= DOUBLE_KEEPS_NS_BELOW_US for time in times)
-    return late and _FRACTION.search(data) is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..models.errors import InputError, RankError
 from ..models.graph import NONE
-from .files import nearest_name
+from .blocks import nearest_name
 
 # As profilers and people write ranks into names; the first that matches tells.
 RANK_PATTERNS = tuple(

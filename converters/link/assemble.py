@@ -24,7 +24,7 @@ from ...models.graph import (
     Step,
 )
 from ...models.graph_builder import KIND_OF_CATEGORY, Interner
-from ..kineto import KinetoTrace, Source, Thread, whole
+from ..kineto import EventTable, KinetoTrace, Source, Thread, whole
 from .described import Described
 from .device import DeviceRows
 from .modules import PHASES
@@ -228,7 +228,9 @@ def _fill_device(
     columns["collective"][at_device] = found.of_device
     columns["sequence"][at_device] = found.device_sequence
     columns["launch_config"][at_device] = _launch_configs(trace)[1]
-    columns["bytes"][at_device] = [whole(args.bytes, 0) for args in device.args]
+    columns["bytes"][at_device] = _by_saying(
+        device, [whole(args.bytes, 0) for args in device.sayings]
+    )
     launched = parts.device.call_row >= 0
     call = at_host[parts.device.call_row[launched]]
     for key in ("step", "module", "phase"):
@@ -250,6 +252,7 @@ def _step_of(parts: Parts, begin_ns: Int64s) -> Int64s:
 def _launch_configs(trace: KinetoTrace) -> tuple[tuple[LaunchConfig, ...], Int64s]:
     """Give the interned launch configurations and each device event's index, -1 for none."""
     table: Interner[LaunchConfig] = Interner()
+    used = set(trace.device.saying.tolist())
     index = [
         table[
             LaunchConfig(
@@ -259,11 +262,16 @@ def _launch_configs(trace: KinetoTrace) -> tuple[tuple[LaunchConfig, ...], Int64
                 whole(args.shared_memory, 0),
             )
         ]
-        if args.grid
+        if args.grid and place in used
         else NONE
-        for args in trace.device.args
+        for place, args in enumerate(trace.device.sayings)
     ]
-    return tuple(table), np.array(index, dtype=np.int64)
+    return tuple(table), _by_saying(trace.device, index)
+
+
+def _by_saying(device: EventTable, values: list[int]) -> Int64s:
+    """Give each device event the value of what it says."""
+    return np.array([*values, NONE], dtype=np.int64)[device.saying]
 
 
 def _names(parts: Parts, columns: dict[str, Int64s]) -> tuple[tuple[str, ...], dict[str, Int64s]]:

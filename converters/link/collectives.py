@@ -43,7 +43,7 @@ def find_collectives(
     for event in np.flatnonzero(_flags(communicates, trace.device.name)).tolist():
         found = finder.of_device(event, int(call_of_device[event]))
         of_device[event] = finder.table[found]
-        device_sequence[event] = whole(trace.device.args[event].collective_sequence)
+        device_sequence[event] = whole(trace.device.said(event).collective_sequence)
         category[event] = {"send": Category.SEND, "recv": Category.RECV}.get(
             found.kind, Category.COLLECTIVE
         )
@@ -71,13 +71,13 @@ class _Describer:
 
     def of_device(self, event: int, call: int) -> Collective:
         """The kernel's own args, each gap filled from the events around its launch."""
-        args = self.trace.device.args[event]
+        args = self.trace.device.said(event)
         name = self.trace.names[int(self.trace.device.name[event])]
         if args.collective_name is not None:
             return self._from_args(args, str(args.collective_name))
         for above in self._chain(call):
             text = self.trace.names[int(self.trace.host.name[above])]
-            around = self.trace.host.args[above]
+            around = self.trace.host.said(above)
             if around.collective_name is not None:
                 return self._from_args(around, str(around.collective_name))
             if names.issues_collective(text) and names.collective_kind(text):
@@ -90,7 +90,7 @@ class _Describer:
         It names no group; where the run has only one, it is that.
         """
         name = self.trace.names[int(self.trace.host.name[event])]
-        found = self._from_shapes(self.trace.host.args[event], name)
+        found = self._from_shapes(self.trace.host.said(event), name)
         if len(self.trace.groups) != 1:
             return found
         group = self.trace.groups[0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...models.graph import NONE, Int32s, Int64s
 from ..execution_trace import ExecutionTrace
-from ..kineto import KinetoTrace, whole
+from ..kineto import KinetoTrace
 from .collectives import Collectives, find_collectives
 from .host import categories
 from .launches import Launches
@@ -68,7 +68,7 @@ def describe(
     call = launches.call_of_device
     nearest = np.array([*ancestors_where(parent, wanted), NONE], dtype=np.int64)
     of_event = np.append(operators.of_event, NONE).astype(np.int64)  # index -1 finds the -1
-    sequence = np.array([whole(a.sequence_number) for a in trace.host.args], dtype=np.int64)
+    sequence = trace.host.sequence
     places = find_places(trace, parent.tolist(), sequence)
     if joined is not None:
         places = replace(places, forward_event=_recorded_forward(joined, places.forward_event))

@@ -174,5 +174,5 @@ class _Finder:
 
     def _shape(self, event: int) -> bytes:
         """The first tensor's shape as recorded: the text up to its closing bracket."""
-        dims = bytes(self.trace.host.args[event].input_dims).replace(b" ", b"").lstrip(b"[")
+        dims = bytes(self.trace.host.said(event).input_dims).replace(b" ", b"").lstrip(b"[")
         return dims[: dims.find(b"]")]

@@ -181,7 +181,7 @@ def _notes(reasons: Reasons, assembled: Assembled, trace: KinetoTrace) -> list[s
         (assembled.dropped_edges, "edges contradict the issue order and were dropped"),
         (trace.skipped_events, "events have no time and were skipped"),
     ]
-    notes = [f"{count:,} {what}" for count, what in counted if count]
+    notes = [*trace.notes, *(f"{count:,} {what}" for count, what in counted if count)]
     idle = assembled.unexplained_device_ns
     if idle > LONGEST_LATENCY_NS:
         notes.append(f"{idle / 1e6:.2f} ms of device waiting is explained by no edge")

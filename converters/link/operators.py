@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from ...models.graph import NONE, Dims, Int32s, Operator
+from ...models.graph import NONE, Dims, Int32s, Int64s, Operator
+from ...models.graph_builder import Interner
 from ..execution_trace import ExecutionTrace
 from ..kineto import KinetoTrace
 
 LARGEST_SIZE = 2**40  # of one dimension; what is larger is damage, and would overflow products
 _Key = tuple[int, bytes, bytes, bytes, bytes, str, bytes, bytes]
+_FromEt = tuple[str, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,33 +38,55 @@ def intern_operators(
         et: adds schema and outputs where an event was joined.
         et_of_event: index of the joined node by host event, -1 where there is none.
     """
-    index_of: dict[_Key, int] = {}
+    events = np.flatnonzero(wanted)
+    nodes = np.asarray(et_of_event, dtype=np.int64)[events] if et is not None else events * 0 + NONE
+    told, from_et = _told_by_et(et, nodes)
+    first, of_wanted = _alike(trace.host.name[events], trace.host.saying[events], told)
+    index_of: Interner[_Key] = Interner()
+    index = [
+        index_of[(*_said(trace, event), *from_et[kind])]
+        for event, kind in zip(events[first].tolist(), told[first].tolist(), strict=True)
+    ]
     of_event = np.full(len(trace.host), NONE, dtype=np.int32)
-    name_of = trace.host.name.tolist()
-    for event, args in enumerate(trace.host.args):
-        if not wanted[event]:
-            continue
-        node = et_of_event[event] if et is not None else NONE
-        schema, shapes, types = _from_et(et, node)
-        key = (
-            name_of[event],
-            bytes(args.input_dims),
-            bytes(args.input_type),
-            bytes(args.concrete_inputs),
-            bytes(args.input_strides),
-            schema,
-            shapes,
-            types,
-        )
-        of_event[event] = index_of.setdefault(key, len(index_of))
+    of_event[events] = np.array(index, dtype=np.int32)[of_wanted]
     return Operators(tuple(_operator(trace, key) for key in index_of), of_event)
 
 
-def _from_et(et: ExecutionTrace | None, node: int) -> tuple[str, bytes, bytes]:
-    if et is None or node == NONE:
-        return "", b"", b""
-    outputs = et.outputs[node]
-    return et.op_schema[node], bytes(outputs.shapes), bytes(outputs.types)
+def _told_by_et(et: ExecutionTrace | None, nodes: Int64s) -> tuple[Int64s, list[_FromEt]]:
+    """Give for each node which of the distinct (schema, output shapes and types) it has."""
+    table: Interner[_FromEt] = Interner()
+    nothing = table["", b"", b""]
+    if et is None:
+        return np.zeros(len(nodes), dtype=np.int64), list(table)
+    schema, outputs = et.op_schema, et.outputs
+    told = [
+        table[schema[n], bytes(outputs[n].shapes), bytes(outputs[n].types)] if n >= 0 else nothing
+        for n in nodes.tolist()
+    ]
+    return np.array(told, dtype=np.int64), list(table)
+
+
+def _alike(*columns: Int64s | Int32s) -> tuple[Int64s, Int64s]:
+    """Give the first place of each distinct combination, in order, and each place's combination."""
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        code = np.unique(code * (int(column.max(initial=0)) + 1) + column, return_inverse=True)[1]
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[which]
+
+
+def _said(trace: KinetoTrace, event: int) -> tuple[int, bytes, bytes, bytes, bytes]:
+    args = trace.host.said(event)
+    return (
+        int(trace.host.name[event]),
+        bytes(args.input_dims),
+        bytes(args.input_type),
+        bytes(args.concrete_inputs),
+        bytes(args.input_strides),
+    )
 
 
 def _operator(trace: KinetoTrace, key: _Key) -> Operator:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etsim.converters.blocks import nearest_name
 from etsim.converters.files import (
     HEAD_BYTES,
     FileKind,
     expect_kind,
     gunzip,
-    nearest_name,
     read_bytes,
     sniff,
 )

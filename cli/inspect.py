@@ -197,12 +197,18 @@ def _of_graph(path: Path, kind: FileKind, graph: ExecutionGraph) -> Inspection:
     return Inspection(
         str(path),
         str(kind),
-        f"rank {meta.rank} of {meta.world_size}, {meta.source_device or 'a CPU run'}",
+        f"rank {meta.rank} of {meta.world_size}, {_machine(graph)}",
         facts,
         *features,
         ["predict", "breakdown", "explain", "compare", "visualize", "timeline"],
         list(meta.notes),
     )
+
+
+def _machine(graph: ExecutionGraph) -> str:
+    if graph.meta.source_device:
+        return graph.meta.source_device
+    return "a device that is not named" if graph.on_device().any() else "a CPU run"
 
 
 def _present(features: dict[str, bool]) -> tuple[list[str], list[str]]:

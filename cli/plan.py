@@ -91,12 +91,12 @@ def read_ask(told: PlanOptions) -> Ask:
     slo = Slo(seconds(told["ttft"], "--ttft"), seconds(told["tpot"], "--tpot"))
     if told["requests"] is not None:
         log = read(told["requests"])
-        rate = told["rate"] or log.rate
-        if rate <= 0:
+        logged = told["rate"] or log.rate
+        if logged <= 0:
             raise UsageError("one request has no rate", remedy="give --rate beside --requests")
         shares = (np.arange(LENGTH_QUANTILES) + 0.5) / LENGTH_QUANTILES
         return Ask(
-            rate=rate,
+            rate=logged,
             prompts=np.quantile(log.prompt_tokens, shares),
             output=log.mean_output,
             slo=slo,

@@ -1,7 +1,10 @@
 """`etsim predict`: how long a recorded run takes on other hardware, and why."""
 
+from pathlib import Path
+
 import click
 
+from ..models.costs.kernel_rules import with_own_rules
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Memory, Share, Summary, summarise
@@ -48,6 +51,12 @@ SHARE_HEADER = ("", "calls", "measured ms", "predicted ms", "share", "bound")
     help="Change costs on the way: kernel=0.5, host=2, collective=1.5, 'name:aten::mm*=0.8'.",
 )
 @salvage_option
+@click.option(
+    "--kernel-rules",
+    "kernel_rules",
+    type=click.Path(path_type=Path),
+    help="A YAML of what kernels do by name, put before etsim's own rules.",
+)
 @json_option
 @csv_option
 def command(
@@ -55,6 +64,7 @@ def command(
     hw: str,
     source_hw: str | None,
     scales: tuple[str, ...],
+    kernel_rules: Path | None,
     salvage: bool,
     as_json: bool,
     as_csv: bool,
@@ -63,7 +73,8 @@ def command(
     asked = [parse_scale(text) for text in scales]
     graphs = load_graphs(et, salvage=salvage)
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
-    prediction = predict(graphs, source, target, asked)
+    rules = with_own_rules(kernel_rules) if kernel_rules else None
+    prediction = predict(graphs, source, target, asked, rules)
     summary = summarise(prediction)
     if as_json:
         print_json(summary)

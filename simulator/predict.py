@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.costs.kernel_rules import KernelRules
 from ..models.costs.price import Priced, price
 from ..models.graph import Category, EdgeKind, ExecutionGraph, Int64s, Provenance
 from ..models.hardware import Hardware
@@ -55,6 +56,7 @@ def predict(
     source: Hardware | None,
     target: Hardware,
     scales: Sequence[Scale] = (),
+    rules: KernelRules | None = None,
 ) -> Prediction:
     """Predict the run of one or more ranks on a target.
 
@@ -63,6 +65,7 @@ def predict(
         source: the machine they were recorded on, None where unknown.
         target: the machine asked for; the source itself gives the self-check.
         scales: cost changes on the way.
+        rules: what kernels without an operator do, by name; etsim's own where left out.
 
     Raises:
         NeedsRecordingError: a CPU run without shapes, asked for on an accelerator.
@@ -71,7 +74,7 @@ def predict(
     recorded = merge_ranks(graphs)
     graph = prepared(graphs, recorded, target)
     offloaded = graph is not recorded
-    priced = price_all(graph, source, target)
+    priced = price_all(graph, source, target, rules)
     duration, lag = apply_scales(graph, priced.duration_ns, priced.lag_ns, scales)
     priced = replace(priced, duration_ns=duration, lag_ns=lag)
     timeline = replay(graph, duration, lag)
@@ -104,9 +107,14 @@ def _offloaded(graphs: Sequence[ExecutionGraph], target: Hardware) -> ExecutionG
     return replace(graph, nodes=replace(graph.nodes, duration_ns=duration))
 
 
-def price_all(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Priced:
+def price_all(
+    graph: ExecutionGraph,
+    source: Hardware | None,
+    target: Hardware,
+    rules: KernelRules | None = None,
+) -> Priced:
     """Price all rows; rows that already carry the target's own default keep it."""
-    priced = price(graph, source, target)
+    priced = price(graph, source, target, rules=rules)
     given = graph.nodes.provenance == Provenance.DEFAULT
     if not given.any():
         return priced

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ..errors import SpecError
+from ..errors import InputError, SpecError
 from .tensors import ITEM_BYTES
 from .work_values import WorkClass
 
@@ -120,9 +120,14 @@ def with_own_rules(path: Path) -> KernelRules:
     """Give a user's rules followed by the default ones.
 
     Raises:
+        InputError: no such file, or no text.
         SpecError: the file is faulty.
     """
-    own, ours = read_rules(path.read_text(encoding="utf-8"), path), default_rules()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError("no kernel rules can be read there", where=path) from None
+    own, ours = read_rules(text, path), default_rules()
     return KernelRules(
         own.classes + ours.classes, own.dtypes + ours.dtypes, ours.reduced_fp32, ours.few_rows
     )

@@ -137,7 +137,7 @@ def record(out: Path, variant: Variant, round_: int, steps: int) -> None:
             recording.mark()
 
 
-def run_rank(rank: int, rendezvous: str, out: Path, rounds: int, steps: int) -> None:
+def run_rank(rank: int, rendezvous: str, out: Path, rounds: range, steps: int) -> None:
     """Be one of two ranks."""
     torch.set_num_threads(1)
     if sys.platform == "linux":
@@ -145,7 +145,7 @@ def run_rank(rank: int, rendezvous: str, out: Path, rounds: int, steps: int) -> 
     distributed.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2
     )
-    for round_ in range(rounds):
+    for round_ in rounds:
         for variant in TOGETHER:
             record(out, variant, round_, steps)
     distributed.destroy_process_group()
@@ -156,15 +156,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--steps", type=int, default=4)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for round_ in range(args.rounds):
+    rounds = range(args.first, args.first + args.rounds)
+    for round_ in rounds:
         for variant in ALONE:
             record(args.out, variant, round_, args.steps)
     with tempfile.TemporaryDirectory() as folder:
         rendezvous = str(Path(folder) / "rendezvous")
-        spawn(run_rank, args=(rendezvous, args.out, args.rounds, args.steps), nprocs=2)
+        spawn(run_rank, args=(rendezvous, args.out, rounds, args.steps), nprocs=2)
 
 
 if __name__ == "__main__":

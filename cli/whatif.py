@@ -1,12 +1,15 @@
 """`etsim whatif`: stack changes on a recorded run and see what each brings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..converters.chakra import write_graph
 from ..models.errors import UsageError
-from ..models.transforms.catalogue import parse_asked, transforms
+from ..models.graph import ExecutionGraph
+from ..models.transforms.catalogue import Asked, parse_asked, transforms
+from ..models.transforms.sizes import paired, second_run
 from ..simulator.whatif import WhatIf, whatif
 from .inputs import load_graphs
 from .machines import SOURCE, source_hardware, target_hardware
@@ -48,14 +51,35 @@ def command(
         raise UsageError("no run given", remedy="--et FILE, or --list for the changes there are")
     asked = [parse_asked(text) for text in apply]
     graphs = load_graphs(et)
+    asked = [_with_second(step, graphs) for step in asked]
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
     answer = whatif(graphs, source, target, asked)
     if output is not None:
-        write_graph(answer.scenario.graph, output)
+        _write(answer.scenario.graph, output)
     if as_json:
         print_json(_published(answer))
     else:
         _print(answer)
+
+
+def _with_second(asked: Asked, graphs: Sequence[ExecutionGraph]) -> Asked:
+    """Read the second run that a change of size may name."""
+    path = second_run(asked)
+    if not path:
+        return asked
+    return paired(asked, graphs[0], load_graphs([path])[0])
+
+
+def _write(graph: ExecutionGraph, path: Path) -> None:
+    """Write a graph of one rank; durations are the source's, as in any recording."""
+    ranks = sorted(set(graph.nodes.rank.tolist()))
+    if len(ranks) > 1:
+        raise UsageError(
+            f"-o: the changed run has {len(ranks)} ranks, and a .et file holds one",
+            remedy="leave -o out, or ask for one rank's change",
+        )
+    write_graph(graph, path)
+    note(f"{path}: {len(graph):,} rows; what was never measured has duration 0")
 
 
 def _published(answer: WhatIf) -> dict[str, object]:

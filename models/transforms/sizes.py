@@ -5,6 +5,7 @@ what operators cost to dispatch stay.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,13 +13,17 @@ import numpy as np
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph
 from .recost import need_shapes, recosted
-from .registry import Parameter, Transform, Value, register, whole
+from .registry import Asked, Parameter, Transform, Value, register, whole
 from .scenario import Scenario
-from .symbols import Hint, Shape, Symbols
+from .symbols import Hint, Shape, Symbols, find_symbols
 from .training import OPTIMIZER, in_phase, named_rows
 
 FROM = Parameter("from", "its size in the recorded run")
 TO = Parameter("to", "its size wanted")
+SECOND = Parameter(
+    "second", "a second run, of another size: no dimension is guessed", "", is_text=True
+)
+AT = Parameter("at", "its size in the second run", 0.0)
 
 
 def _batch(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -32,6 +37,8 @@ def _length(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 def _resized(
     scenario: Scenario, values: Mapping[str, Value], what: str, *, length: bool
 ) -> Scenario:
+    if values["second"]:
+        raise UsageError(f"{what}: the second run was not read", remedy="see sizes.paired")
     recorded, wanted = whole(values, "from", what, least=1), whole(values, "to", what, least=1)
     graph = scenario.graph
     need_shapes(graph, what)
@@ -42,6 +49,30 @@ def _resized(
     if after is scenario:
         raise UsageError(f"{what}: no operator has a dimension of {recorded}")
     return after
+
+
+def second_run(asked: Asked) -> str:
+    """Give the file of the second run that a change of size names, "" for none."""
+    return str(asked.values.get("second", ""))
+
+
+def paired(asked: Asked, recorded: ExecutionGraph, second: ExecutionGraph) -> Asked:
+    """Give a change of size that knows its dimensions from two recorded runs.
+
+    Raises:
+        UsageError: the second run's size is missing or the first one's.
+        NeedsRecordingError: the runs do not do the same.
+    """
+    what, values = asked.transform.name, asked.values
+    sizes = whole(values, "from", what, least=1), whole(values, "at", what, least=1)
+    wanted = whole(values, "to", what, least=1)
+    if sizes[0] == sizes[1]:
+        raise UsageError(f"{what}: both runs are of size {sizes[0]}")
+    symbols = find_symbols(recorded, second, sizes)
+    transform = replace(
+        asked.transform, apply=lambda scenario, _: resized_by(scenario, symbols, wanted)
+    )
+    return replace(asked, transform=transform)
 
 
 def resized_by(scenario: Scenario, symbols: Symbols, wanted: int) -> Scenario:
@@ -105,7 +136,7 @@ register(
         assumes="the batch is the first dimension of activations, and no dimension of the model "
         "is mistaken for it",
         needs="operators with shapes",
-        parameters=(FROM, TO),
+        parameters=(FROM, TO, SECOND, AT),
         apply=_batch,
     )
 )
@@ -117,7 +148,7 @@ register(
         "it) and re-costs every operator by its new shapes, attention by the square.",
         assumes="no dimension of the model is mistaken for the length",
         needs="operators with shapes",
-        parameters=(FROM, TO),
+        parameters=(FROM, TO, SECOND, AT),
         apply=_length,
     )
 )

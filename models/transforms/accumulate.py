@@ -25,7 +25,7 @@ def _accumulate(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if steps == 1:
         return scenario
     graph = scenario.graph
-    found = iterations(graph, "accumulate")
+    found = iterations(graph, "accumulate", with_shapes=False)
     silent = _without_sending(graph)
     copies: dict[int, list[Placed]] = {}
     for iteration in found:
@@ -92,7 +92,7 @@ register(
         "(`no_sync`), and adds up gradients from the second on.",
         assumes="every micro-batch is as large as the recorded batch; combine with `batch` to "
         "split one",
-        needs="AccumulateGrad with shapes and Optimizer.step",
+        needs="Optimizer.step; without AccumulateGrad and its shapes adding up costs nothing",
         parameters=(Parameter("steps", "micro-batches an optimizer step"),),
         apply=_accumulate,
     )

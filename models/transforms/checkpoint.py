@@ -19,7 +19,7 @@ def _checkpoint(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if every == 0:
         return scenario
     graph = scenario.graph
-    found = iterations(graph, "checkpoint")
+    found = iterations(graph, "checkpoint", with_shapes=False)
     layers = find_layers(graph, str(values["module"]), "checkpoint")
     in_front: dict[int, list[Placed]] = {}
     lanes: dict[Placed, int] = {}
@@ -54,7 +54,7 @@ register(
         edit="Inserts a copy of each layer's forward rows in front of its backward, on the "
         "thread of the backward.",
         assumes="the second forward takes as long as the first",
-        needs="modules (stacks or record_function) and gradients with shapes",
+        needs="modules (stacks or record_function) and Optimizer.step",
         parameters=(
             Parameter("every", "1: all layers, 2: every second; 0: none", 1.0),
             Parameter("module", "pattern such as Block_*; the largest repeated", "", is_text=True),

@@ -12,9 +12,9 @@ from math import prod
 from ..costs.tensors import ITEM_BYTES, dtype_of
 from ..errors import UsageError
 from ..graph import NONE, Collective, ExecutionGraph, Operator
-from ..graph_builder import Interner
 from ..hardware import DeviceKind
 from .gradient_messages import Message, gradient_messages, transfer_ratio
+from .pool import Pool
 from .registry import Parameter, Transform, Value, number, register, whole
 from .scenario import Scenario
 from .training import Gradient, iterations
@@ -90,9 +90,7 @@ def _gradients_of(graph: ExecutionGraph, messages: list[Message]) -> dict[int, l
 def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph:
     """Give collectives their new messages; measured ones scale by the model's ratio."""
     graph = scenario.graph
-    pool: Interner[Collective] = Interner()
-    for collective in graph.collectives:
-        _ = pool[collective]
+    pool = Pool(graph.collectives)
     column, duration = graph.nodes.collective.copy(), graph.nodes.duration_ns.copy()
     for row, message in new.items():
         old = graph.collectives[int(column[row])]
@@ -107,7 +105,7 @@ def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph
         column[row] = pool[message]
         duration[row] = round(float(duration[row]) * ratio)
     nodes = replace(graph.nodes, collective=column, duration_ns=duration)
-    return replace(graph, nodes=nodes, collectives=tuple(pool)).checked()
+    return replace(graph, nodes=nodes, collectives=pool.values).checked()
 
 
 def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Scenario:

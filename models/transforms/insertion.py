@@ -27,8 +27,9 @@ from ..graph import (
     Operator,
     Provenance,
 )
-from ..graph_builder import KIND_OF_CATEGORY, Interner
+from ..graph_builder import KIND_OF_CATEGORY
 from ..merge_order import merged_order, reordered
+from .pool import Pool
 
 Edge = tuple[int, int, int, int]  # target, source, kind, lag
 INHERITED = ("rank", "step", "module", "phase", "start_ns")
@@ -42,9 +43,9 @@ class Insertion:
     """
 
     graph: ExecutionGraph
-    _names: Interner[str] = field(init=False)
-    _operators: Interner[Operator] = field(init=False)
-    _collectives: Interner[Collective] = field(init=False)
+    _names: Pool[str] = field(init=False)
+    _operators: Pool[Operator] = field(init=False)
+    _collectives: Pool[Collective] = field(init=False)
     _lanes: list[Lane] = field(init=False)
     _rows: list[dict[str, int]] = field(default_factory=list)
     _anchors: list[int] = field(default_factory=list)
@@ -52,13 +53,9 @@ class Insertion:
     _lag_in_line: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._names, self._operators, self._collectives = Interner(), Interner(), Interner()
-        for name in self.graph.names:
-            _ = self._names[name]
-        for operator in self.graph.operators:
-            _ = self._operators[operator]
-        for collective in self.graph.collectives:
-            _ = self._collectives[collective]
+        self._names = Pool(self.graph.names)
+        self._operators = Pool(self.graph.operators)
+        self._collectives = Pool(self.graph.collectives)
         self._lanes = list(self.graph.lanes)
 
     def lane(self, kind: LaneKind, group: int, number: int, name: str = "") -> int:
@@ -226,8 +223,8 @@ class Insertion:
             edge_source=table[:, 1].astype(np.int32),
             edge_kind=table[:, 2].astype(np.uint8),
             edge_lag_ns=table[:, 3],
-            names=tuple(self._names),
-            operators=tuple(self._operators),
-            collectives=tuple(self._collectives),
+            names=self._names.values,
+            operators=self._operators.values,
+            collectives=self._collectives.values,
             lanes=tuple(self._lanes),
         )

@@ -8,22 +8,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UsageError
 from ..graph import NONE, ExecutionGraph
-from ..graph_builder import Interner
 from .edit import Mask
 from .optimizer_share import resized_optimizer
+from .pool import Pool
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, counted, find_layers
 from .scenario import Scenario
 from .splice import Placed, spliced
-from .training import Gradient, Iteration, iterations
+from .training import Gradient, Iteration, passes
 
 
 def _layers(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     wanted = whole(values, "to", "layers", least=1)
     graph = scenario.graph
-    found = iterations(graph, "layers")
+    found = passes(graph, "layers")
     layers = find_layers(graph, str(values["module"]), "layers")
     recorded = len(layers.paths)
     if wanted == recorded:
@@ -35,10 +34,9 @@ def _layers(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
         repeated, gone = [], _middle(recorded, recorded - wanted)
     changed = {middle} if repeated else set(gone)
     gradients = {it.first: _gradients_of(layers, it, changed) for it in found}
-    if not any(gradients.values()):
-        raise UsageError(f"layers: {layers.paths[middle]} has no backward of its own")
-    times = len(repeated) if repeated else -1
-    scenario = resized_optimizer(scenario, found, gradients, times)
+    if any(gradients.values()):
+        times = len(repeated) if repeated else -1
+        scenario = resized_optimizer(scenario, found, gradients, times)
     order = _order(graph, layers, found, (repeated, gone))
     laid_out = spliced(scenario.graph, order)
     return scenario.with_graph(_renamed(laid_out, order, layers.paths, middle))
@@ -49,9 +47,7 @@ def _renamed(
 ) -> ExecutionGraph:
     """Give copies of a layer module paths of their own: the next free numbers."""
     copies = np.array([copy for _, copy in order])
-    names: Interner[str] = Interner()
-    for name in graph.names:
-        _ = names[name]
+    names = Pool(graph.names)
     base, last, sign = counted(paths[-1])
     module = graph.nodes.module.copy()
     for copy in range(1, int(copies.max(initial=0)) + 1):
@@ -61,7 +57,7 @@ def _renamed(
             if old.startswith(paths[copied]):
                 new = names[f"{base}{last + copy}{sign}{old.removeprefix(paths[copied])}"]
                 module[rows[module[rows] == index]] = new
-    return replace(graph, nodes=replace(graph.nodes, module=module), names=tuple(names)).checked()
+    return replace(graph, nodes=replace(graph.nodes, module=module), names=names.values).checked()
 
 
 def _middle(count: int, removed: int) -> list[int]:
@@ -106,7 +102,7 @@ register(
         edit="Repeats or removes the rows of one repeated module, forward and backward, with its "
         "kernels and collectives, and its parameters' share of the optimizer.",
         assumes="layers are alike, and their gradients' buckets are filled as recorded",
-        needs="modules (stacks or record_function) and gradients with shapes",
+        needs="modules (stacks or record_function); gradients with shapes for the optimizer",
         parameters=(
             Parameter("to", "number of layers wanted"),
             Parameter("module", "pattern such as Block_*; the largest repeated", "", is_text=True),

@@ -17,10 +17,10 @@ from ..costs.work import is_known, work_of
 from ..costs.work_values import Work, WorkClass
 from ..errors import NeedsRecordingError
 from ..graph import NONE, Category, ExecutionGraph, Operator
-from ..graph_builder import Interner
 from ..hardware import DeviceKind, Hardware
 from ..work_columns import with_work
 from .edit import Mask
+from .pool import Pool
 from .scenario import Scenario
 
 Float64s = NDArray[np.float64]
@@ -94,9 +94,7 @@ def recosted(scenario: Scenario, rows: Mask, change: Callable[[Operator], Operat
     }
     if not changed:
         return scenario
-    pool: Interner[Operator] = Interner()
-    for known in graph.operators:
-        _ = pool[known]
+    pool = Pool(graph.operators)
     place = np.arange(len(graph.operators) + 1)
     place[-1] = NONE
     ratio = np.ones(len(graph.operators) + 1)
@@ -114,7 +112,7 @@ def recosted(scenario: Scenario, rows: Mask, change: Callable[[Operator], Operat
     duration = _rescaled(graph, np.where(rows & doers(graph), ratio[nodes.operator], 1.0))
     nodes = replace(nodes, operator=column, duration_ns=duration, bytes=moved)
     return scenario.with_graph(
-        with_work(replace(graph, nodes=nodes, operators=tuple(pool))).checked()
+        with_work(replace(graph, nodes=nodes, operators=pool.values)).checked()
     )
 
 

@@ -82,8 +82,34 @@ def in_phase(graph: ExecutionGraph, phase: str) -> Mask:
     return found
 
 
-def iterations(graph: ExecutionGraph, what: str) -> list[Iteration]:
+def passes(graph: ExecutionGraph, what: str) -> list[Iteration]:
+    """Find the iterations of a training run, or the steps of one that only goes forward.
+
+    Without an optimizer a pass is a marked step, or the whole run where none is marked.
+
+    Raises:
+        NeedsRecordingError: a training run without its optimizer.
+    """
+    if named_rows(graph, ACCUMULATE).size or named_rows(graph, OPTIMIZER_STEP).size:
+        return iterations(graph, what, with_shapes=False)
+    nothing = np.empty(0, dtype=np.int64)
+    spans = [
+        (int(graph.nodes.rank[step.begin_row]), step.begin_row + 1, step.end_row - 1)
+        for step in graph.steps
+    ]
+    if not spans:
+        ranks = np.unique(graph.nodes.rank[graph.nodes.category == Category.HOST]).tolist()
+        spans = [(rank, 1, len(graph) - 1) for rank in ranks]
+    return [Iteration(rank, first, last, nothing, ()) for rank, first, last in sorted(spans)]
+
+
+def iterations(graph: ExecutionGraph, what: str, *, with_shapes: bool = True) -> list[Iteration]:
     """Find the training iterations of all ranks, in order of rows.
+
+    Args:
+        graph: of one or many ranks.
+        what: the transform, for messages.
+        with_shapes: whether the gradients' shapes are needed; else there may be none.
 
     Raises:
         NeedsRecordingError: no optimizer step is marked, or no gradient has a shape.
@@ -96,7 +122,7 @@ def iterations(graph: ExecutionGraph, what: str) -> list[Iteration]:
             remedy="record whole training steps: forward, backward and optimizer.step()",
         )
     gradients = _gradients(graph)
-    if not gradients:
+    if not gradients and with_shapes:
         raise NeedsRecordingError(
             f"{what}: no gradients with shapes (AccumulateGrad) in the recording",
             remedy="record whole training steps with record_shapes=True; apply this before what "
@@ -112,7 +138,8 @@ def iterations(graph: ExecutionGraph, what: str) -> list[Iteration]:
             last = int(np.flatnonzero(graph.nodes.rank[:step] == rank)[-1])
             found.append(Iteration(rank, first, last, optimizer, mine))
             after = int(optimizer[-1])
-    return sorted((it for it in found if it.gradients), key=lambda it: it.first)
+    kept = [it for it in found if it.gradients or not with_shapes]
+    return sorted(kept, key=lambda it: it.first)
 
 
 def _under(graph: ExecutionGraph, step: int, rank: int) -> Int64s:

@@ -87,7 +87,7 @@ def test_cuda_graphs_may_come_last() -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        "ddp:ranks=2,link=1GB/s", "accumulate:steps=2", "layers:to=3", "checkpoint",
+        "ddp:ranks=2,link=1GB/s", "layers:to=3", "checkpoint",
         "batch:from=16,to=32", "length:from=16,to=32", "amp", "quantise:bits=8", "fused-optimizer",
         "zero:ranks=2,link=1GB/s", "tp:degree=2,link=1GB/s",
         "pipeline:stages=2,micro=2,link=1GB/s", "buckets", "compress",

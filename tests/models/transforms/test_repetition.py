@@ -3,11 +3,14 @@
 F0 F1 | B1 a1 B0 a0 | o0 o1        F 100, B 200, a 1, o 10 µs
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etsim.models.graph import same_graph
+from etsim.models.graph import ExecutionGraph, same_graph
 from etsim.models.transforms.pipeline import balanced
 from etsim.models.transforms.schedules import Schedule, Task, in_time, stage_orders
 from etsim.models.transforms.splice import spliced
@@ -47,6 +50,28 @@ def test_a_run_of_other_layers_is_the_run_that_has_them(recorded: int, wanted: i
     graph = applied(training_run(layers=recorded), f"layers:to={wanted}")
     rounding = recorded  # of the optimizer's rows
     assert abs(replay(graph).makespan_ns - step_ns(wanted)) <= rounding
+
+
+def test_a_run_that_only_goes_forward_has_layers_too() -> None:
+    """step | F0 F1 F2 | end"""
+    graph = without(training_run(layers=3), _backward_and_optimizer)
+    assert replay(applied(graph, "layers:to=5")).makespan_ns == 5 * FORWARD_NS
+    assert replay(applied(graph, "layers:to=1")).makespan_ns == FORWARD_NS
+
+
+def _backward_and_optimizer(graph: ExecutionGraph, row: int) -> bool:
+    index = int(graph.nodes.phase[row])
+    return index >= 0 and graph.names[index] in ("backward", "optimizer")
+
+
+def without(
+    graph: ExecutionGraph, unwanted: Callable[[ExecutionGraph, int], bool]
+) -> ExecutionGraph:
+    rows = [row for row in range(len(graph)) if not unwanted(graph, row)]
+    left = spliced(graph, [(row, 0) for row in rows])
+    used = {int(n) for column in ("name", "module", "phase") for n in getattr(left.nodes, column)}
+    names = tuple(n if k in used else "gone" for k, n in enumerate(left.names))
+    return replace(left, names=names)
 
 
 def test_added_layers_have_names_of_their_own_and_can_be_taken_away_again() -> None:

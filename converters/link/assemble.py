@@ -88,7 +88,7 @@ def assemble(parts: Parts, blocks: list[EdgeBlock], anchored: Int64s, meta: Grap
     columns.update(name_columns)
     lanes = _lanes(parts.trace)
     graph = ExecutionGraph(
-        nodes=Columns(**{k: v.astype(COLUMN_TYPES[k]) for k, v in columns.items()}),
+        nodes=Columns(**{k: v.astype(COLUMN_TYPES[k], copy=False) for k, v in columns.items()}),
         edge_start=edge_start,
         edge_source=edges.source.astype(np.int32),
         edge_kind=edges.kind.astype(np.uint8),
@@ -165,12 +165,12 @@ class _Edges:
 
 
 def _columns(parts: Parts, row_of_proto: Int64s) -> dict[str, Int64s]:
-    """Give all columns but `name`, `module`, `phase`, as int64 in graph order."""
+    """Give all columns in graph order; `name`, `module` and `phase` do not point anywhere yet."""
     trace, host, places = parts.trace, parts.host, parts.described.places
     hosts, devices = len(host), len(trace.device)
-    columns = {
-        key: np.full(1 + hosts + devices, COLUMN_DEFAULTS.get(key, 0), dtype=np.int64)
-        for key in COLUMN_TYPES
+    columns: dict[str, Int64s] = {
+        key: np.full(1 + hosts + devices, COLUMN_DEFAULTS.get(key, 0), dtype=kind)
+        for key, kind in COLUMN_TYPES.items()
     }
     at_host, at_device = row_of_proto[:hosts], row_of_proto[hosts:]
     event = host.event

@@ -66,7 +66,7 @@ def describe(
         joined.node_of_event.tolist() if joined else (),
     )
     call = launches.call_of_device
-    nearest = np.array([*ancestors_where(parent, wanted), NONE], dtype=np.int64)
+    nearest = np.append(ancestors_where(parent, wanted), NONE)
     of_event = np.append(operators.of_event, NONE).astype(np.int64)  # index -1 finds the -1
     sequence = trace.host.sequence
     places = find_places(trace, parent.tolist(), sequence)

@@ -7,13 +7,16 @@ The wait on the main thread is only a gap, so it is found by structure: the firs
 the collective, on the thread that issued it, that takes a tensor of the collective's shape.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.graph import NONE, Category, EdgeKind, Int32s, Int64s
 from ..kineto import KinetoTrace, Source
+from ..kineto_events import Args
 from . import names
 from .handover import HANDOVER_GAP_NS
 from .rows import EdgeBlock, HostRows, edge_block
@@ -74,6 +77,7 @@ class _Finder:
         self.trace = trace
         self.host = host
         self.parent = parent
+        self.shape_of_saying = [_first_shape(args) for args in trace.host.sayings]
         self.issuing = self._issuing_rows()
         self.issuers_by_shape: dict[tuple[int, bytes], list[int]] = defaultdict(list)
         for row in sorted(self.issuing):
@@ -124,10 +128,12 @@ class _Finder:
         """
         shape = self._shape(int(self.host.event[collective]))
         key = (int(self.host.thread[issuer]), shape)
-        users = np.array(self.rows_by_shape.get(key, []), dtype=np.int64)
-        sent_again = np.array(self.issuers_by_shape.get(key, []), dtype=np.int64)
-        later = sent_again[sent_again > issuer]
-        users = users[(users > issuer) & (users < (later[0] if len(later) else len(self.host)))]
+        sent_again = self.issuers_by_shape[key]
+        later = bisect_right(sent_again, issuer)
+        until = sent_again[later] if later < len(sent_again) else len(self.host)
+        rows = self.rows_by_shape[key]
+        among = rows[bisect_right(rows, issuer) : bisect_left(rows, until)]
+        users = np.array(among, dtype=np.int64)
         after = users[self.host.begin_ns[users] >= self.host.end_ns[collective]]
         idle_before = self.host.begin_ns[users] - self.host.end_ns[users - 1]
         chosen = after if len(after) else users[idle_before > HANDOVER_GAP_NS]
@@ -139,18 +145,13 @@ class _Finder:
     def _issuing_rows(self) -> list[int]:
         """Outermost `c10d::` operators in time order."""
         host = self.trace.host
-        issues = [names.issues_collective(name) for name in self.trace.names]
-        flags = [
-            issues[name] and source == Source.OPERATOR
-            for name, source in zip(host.name.tolist(), host.source.tolist(), strict=True)
-        ]
-        above = ancestors_where(self.parent, flags)
-        outermost = [
-            event
-            for event, flag in enumerate(flags)
-            if flag and (self.parent[event] < 0 or above[int(self.parent[event])] == NONE)
-        ]
-        rows = self.host.row_of_event[outermost]
+        if not len(host):
+            return []
+        issues = np.array([names.issues_collective(name) for name in self.trace.names], dtype=bool)
+        flags: NDArray[np.bool_] = issues[host.name] & (host.source == Source.OPERATOR)
+        above = np.append(ancestors_where(self.parent, flags), NONE)  # index -1 finds the -1
+        outermost = flags & (above[self.parent] == NONE)
+        rows = self.host.row_of_event[np.flatnonzero(outermost)]
         in_time: list[int] = rows[np.argsort(self.host.begin_ns[rows], kind="stable")].tolist()
         return in_time
 
@@ -163,16 +164,19 @@ class _Finder:
             self._shape(int(self.host.event[row]))
             for row in np.flatnonzero(self.host.category == Category.COLLECTIVE)
         }
-        issuing = set(self.issuing)
-        for row, event in enumerate(self.host.event.tolist()):
-            if event < 0 or self.host.category[row] != Category.HOST or row in issuing:
-                continue
-            shape = self._shape(event)
+        is_host = (self.host.category == Category.HOST) & (self.host.event >= 0)
+        is_host[self.issuing] = False
+        for row in np.flatnonzero(is_host).tolist():
+            shape = self._shape(int(self.host.event[row]))
             if shape and shape in wanted:
                 table[int(self.host.thread[row]), shape].append(row)
         return table
 
     def _shape(self, event: int) -> bytes:
-        """The first tensor's shape as recorded: the text up to its closing bracket."""
-        dims = bytes(self.trace.host.said(event).input_dims).replace(b" ", b"").lstrip(b"[")
-        return dims[: dims.find(b"]")]
+        return self.shape_of_saying[int(self.trace.host.saying[event])]
+
+
+def _first_shape(args: Args) -> bytes:
+    """The first tensor's shape as recorded: the text up to its closing bracket."""
+    dims = bytes(args.input_dims).replace(b" ", b"").lstrip(b"[")
+    return dims[: dims.find(b"]")]

@@ -96,20 +96,16 @@ def _forward_events(phase: Int64s, parent: list[int], sequence: Int64s) -> Int64
 def _from_frames(trace: KinetoTrace, table: Interner[str]) -> Int64s:
     """Innermost chain of module frames around each event's start, by a sweep of each thread."""
     python = trace.python
-    is_module = [trace.names[name].startswith(MODULE_FRAME) for name in python.name.tolist()]
-    frames = np.flatnonzero(is_module)
+    is_module = np.array([name.startswith(MODULE_FRAME) for name in trace.names], dtype=bool)
+    frames = np.flatnonzero(is_module[python.name])
     module = np.full(len(trace.host), NONE, dtype=np.int64)
+    thread_of = {(t.process, t.number): index for index, t in enumerate(python.threads)}
     for index, thread in enumerate(trace.host.threads):
-        key = (thread.process, thread.number)
-        mine = [f for f in frames.tolist() if _key(trace, f) == key]
+        its = thread_of.get((thread.process, thread.number), NONE)
+        mine = frames[python.thread[frames] == its].tolist()
         events = np.flatnonzero(trace.host.thread == index)
         module[events] = _sweep(trace, mine, events, table)
     return module
-
-
-def _key(trace: KinetoTrace, frame: int) -> tuple[int, int]:
-    thread = trace.python.threads[int(trace.python.thread[frame])]
-    return thread.process, thread.number
 
 
 def _sweep(

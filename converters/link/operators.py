@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.graph import NONE, Dims, Int32s, Int64s, Operator
 from ...models.graph_builder import Interner
@@ -26,7 +27,7 @@ class Operators:
 
 def intern_operators(
     trace: KinetoTrace,
-    wanted: Sequence[bool],
+    wanted: NDArray[np.bool_],
     et: ExecutionTrace | None = None,
     et_of_event: Sequence[int] = (),
 ) -> Operators:

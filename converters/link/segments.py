@@ -11,6 +11,7 @@ between rows, where waits can be told from work.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.graph import NONE, Int32s, Int64s
 from ..kineto import EventTable, Source
@@ -103,21 +104,18 @@ class _Sweep:
             self.piece_begin[event], self.piece_end[event] = self.given[event], until
 
 
-def ancestors_where(parent: Int32s, wanted: list[bool]) -> list[int]:
-    """Give for each event itself or its nearest ancestor that is wanted, -1 where there is none.
-
-    Parents stand before their children in the table, so one pass is enough.
-    """
-    nearest: list[int] = []
-    for event, above in enumerate(parent.tolist()):
-        if wanted[event]:
-            nearest.append(event)
-        else:
-            nearest.append(nearest[above] if above >= 0 else NONE)
+def ancestors_where(parent: Int32s, wanted: NDArray[np.bool_]) -> Int64s:
+    """Give for each event itself or its nearest ancestor that is wanted, -1 where there is none."""
+    nearest = np.arange(len(parent), dtype=np.int64)
+    seeking = np.flatnonzero(~wanted)
+    while len(seeking):  # as many rounds as events are nested
+        nearest[seeking] = parent[nearest[seeking]]
+        found = nearest[seeking]
+        seeking = seeking[(found >= 0) & ~wanted[found]]
     return nearest
 
 
-def is_operator(host: EventTable) -> list[bool]:
+def is_operator(host: EventTable) -> NDArray[np.bool_]:
     """Tell for each host event whether it is an operator (not a runtime call or annotation)."""
-    flags: list[bool] = (host.source == Source.OPERATOR).tolist()
+    flags: NDArray[np.bool_] = host.source == Source.OPERATOR
     return flags

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kineto import KinetoTrace, Source
 
@@ -35,7 +36,7 @@ def find_steps(trace: KinetoTrace) -> list[StepMark]:
     marks = host.source == Source.ANNOTATION
     profiler, engine = list[StepMark](), list[StepMark]()
     numbered: dict[tuple[str, int], list[StepMark]] = defaultdict(list)
-    for event in np.flatnonzero(marks | (host.source == Source.OPERATOR)).tolist():
+    for event in np.flatnonzero(_may_mark(trace, marks)).tolist():
         name = trace.names[int(host.name[event])]
         if PROFILER_STEP.match(name):  # an operator in Ascend's traces
             profiler.append(StepMark(name, event))
@@ -45,6 +46,17 @@ def find_steps(trace: KinetoTrace) -> list[StepMark]:
             numbered[match[1], int(host.thread[event])].append(StepMark(name, event))
     chosen = profiler or engine or _best_numbered(trace, list(numbered.values()))
     return sorted(chosen, key=lambda mark: int(host.start_ns[mark.event]))
+
+
+def _may_mark(trace: KinetoTrace, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Annotations, and operators of a profiler's step: a look at each name is enough."""
+    steps = np.array([PROFILER_STEP.match(name) is not None for name in trace.names], dtype=bool)
+    if not len(marks):
+        return marks
+    flags: NDArray[np.bool_] = marks | (
+        (trace.host.source == Source.OPERATOR) & steps[trace.host.name]
+    )
+    return flags
 
 
 def _best_numbered(trace: KinetoTrace, families: list[list[StepMark]]) -> list[StepMark]:

@@ -124,6 +124,17 @@ class _SyncLinker:
     launches: Launches
     issue_position: Int64s
     links: SyncLinks = field(default_factory=SyncLinks)
+    last_event: Int64s = field(init=False)
+    event_of_correlation: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        host, call = self.trace.host, self.launches.call_of_device
+        launched = np.flatnonzero(call >= 0)
+        self.last_event = np.full(len(host), NONE, dtype=np.int64)
+        self.last_event[call[launched]] = launched  # of equal indices numpy keeps the last
+        recorded = self.trace.sync_records
+        numbers = host.correlation.tolist() if recorded else []
+        self.event_of_correlation = {n: e for e, n in reversed(list(enumerate(numbers)))}
 
     def link(self, row: int) -> None:
         event = int(self.host.event[row])
@@ -152,7 +163,8 @@ class _SyncLinker:
         return self._inferred(row, position, whole_stream=name in names.STREAM_SYNC)
 
     def _own_copies(self, event: int) -> list[int]:
-        return np.flatnonzero(self.launches.call_of_device == event).tolist()[-1:]
+        last = int(self.last_event[event])
+        return [last] if last != NONE else []
 
     def _all_streams(self, position: int) -> list[int]:
         last = [stream.last_launched_before(position) for stream in self.streams]
@@ -167,10 +179,8 @@ class _SyncLinker:
         return self._on_stream(whole(record.stream), position), Certainty.RECORDED
 
     def _position_of_call(self, correlation: int, default: int) -> int:
-        found = np.flatnonzero(self.trace.host.correlation == correlation)
-        if correlation <= 0 or not len(found):
-            return default
-        return int(self.issue_position[self.host.row_of_event[int(found[0])]])
+        event = self.event_of_correlation.get(correlation, NONE) if correlation > 0 else NONE
+        return default if event == NONE else int(self.issue_position[self.host.row_of_event[event]])
 
     def _on_stream(self, number: int, position: int) -> list[int]:
         last = [s.last_launched_before(position) for s in self.streams if s.number == number]

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,10 +112,10 @@ def test_threads_do_not_enclose_each_other() -> None:
 
 def test_the_nearest_wanted_ancestor_may_be_the_event_itself() -> None:
     _, found, names = pieces([("outer", 0, 100), ("middle", 10, 60), ("inner", 12, 58)])
-    wanted = [name in ("outer", "inner") for name in names]
+    wanted = np.array([name in ("outer", "inner") for name in names])
     nearest = ancestors_where(found.parent, wanted)
     assert [names[i] for i in nearest] == ["outer", "outer", "inner"]
-    assert ancestors_where(found.parent, [False] * 3) == [-1, -1, -1]
+    assert ancestors_where(found.parent, np.zeros(3, dtype=bool)).tolist() == [-1, -1, -1]
 
 
 @st.composite

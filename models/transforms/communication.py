@@ -22,7 +22,6 @@ from ..graph import (
 )
 from .buckets import Bucket
 from .links import shares_cores
-from .recost import has_device
 from .training import Gradient, Iteration
 from .worker import Worker
 
@@ -40,6 +39,11 @@ class Communicator(Worker):
     group: str = "default_pg"
     ranks: int = 1
     _lanes: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def crowded(self) -> bool:
+        """Tell whether collectives take the thread that computes."""
+        return not self.on_device and shares_cores(self.base.target, self.ranks)
 
     def lane(self, rank: int) -> int:
         """Give a rank's communication lane, made on first use."""
@@ -65,7 +69,7 @@ class Communicator(Worker):
         rank, lane = int(graph.nodes.rank[after]), int(graph.nodes.lane[after])
         issue = self.host(after, f"c10d::{kind}", lane, ISSUE_CALLS)
         message = Collective(kind, self.group, tuple(range(self.ranks)), dtype, message_bytes)
-        crowded = not self.on_device and shares_cores(self.base.target, self.ranks)
+        crowded = self.crowded
         row = self.insertion.in_line(
             after, f"{'nccl' if self.on_device else 'gloo'}:{kind}",
             lane if crowded else self.lane(rank),
@@ -88,9 +92,9 @@ class Communicator(Worker):
 
 def first_users(graph: ExecutionGraph, iteration: Iteration) -> int:
     """Give the row that must wait for reduced gradients: the optimizer's first on its lane."""
-    device = graph.on_device()[iteration.optimizer]
-    kernels = iteration.optimizer[device]
-    if has_device(graph) and len(kernels):
+    rows = iteration.optimizer
+    kernels = rows[graph.nodes.category[rows] == Category.KERNEL]
+    if len(kernels):
         return int(kernels[0])
     return int(iteration.optimizer[0])
 

@@ -33,7 +33,7 @@ from .repeats import Layers, find_layers
 from .scenario import Scenario
 from .schedules import Schedule, Task, in_time, needed, stage_orders
 from .splice import Placed, spliced
-from .training import Iteration, fixed, iterations
+from .training import Iteration, iterations, marks
 
 COMMUNICATION = 30
 
@@ -120,6 +120,7 @@ class _Maker:
         share: dict[Placed, float] = {}
         spans: list[list[_Span]] = []
         by_first = {iteration.first: iteration for iteration in found}
+        by_last = {int(iteration.optimizer[-1]): iteration for iteration in found}
         taken: set[int] = set()
         for row in range(len(self.graph)):
             if row in by_first:
@@ -128,9 +129,8 @@ class _Maker:
                 taken.update(iteration.forward_backward(self.graph).tolist())
             if row not in taken:
                 order.append((row, 0))
-            last = next((it for it in found if int(it.optimizer[-1]) == row), None)
-            if last is not None:
-                self._optimizers(last, order, moved, share)
+            if row in by_last:
+                self._optimizers(by_last[row], order, moved, share)
         graph = replace(self.graph, lanes=tuple(self.lanes))
         graph = spliced(graph, order, moved)
         graph = self._of_ranks(graph, order, share)
@@ -182,14 +182,14 @@ class _Maker:
         moved: dict[Placed, int],
     ) -> list[_Span]:
         parts = self._parts(iteration)
-        lanes = self.graph.nodes.lane.tolist()
+        lanes = self.graph.nodes.lane
         spans = []
         for task in tasks:
             begin = len(order)
             for row in parts[task.chunk, task.backward].tolist():
                 placed = (row, task.micro)
                 order.append(placed)
-                moved[placed] = self._lane(task.chunk % self.stages, lanes[row])
+                moved[placed] = self._lane(task.chunk % self.stages, int(lanes[row]))
             spans.append(_Span(task, begin, len(order) - 1))
         return spans
 
@@ -207,15 +207,14 @@ class _Maker:
             chunk = int(np.searchsorted(self.firsts, layer, side="right")) - 1
             weight[chunk % self.stages if layer != NONE else self.stages - 1] += gradient.bytes
         weight /= max(1.0, float(weight.sum()))
-        marks = fixed(self.graph)
-        rows = [row for row in iteration.optimizer.tolist() if not marks[row]]
-        lanes = self.graph.nodes.lane.tolist()
+        rows = np.setdiff1d(iteration.optimizer, marks(self.graph)).tolist()
+        lanes = self.graph.nodes.lane
         for stage in range(self.stages):
             for row in rows:
                 share[row, stage] = float(weight[stage])
                 if stage:
                     order.append((row, stage))
-                    moved[row, stage] = self._lane(stage, lanes[row])
+                    moved[row, stage] = self._lane(stage, int(lanes[row]))
 
     def _of_ranks(
         self, graph: ExecutionGraph, order: Sequence[Placed], share: Mapping[Placed, float]

@@ -39,9 +39,11 @@ def _zero(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     scenario = _sharded_optimizer(scenario, found, ranks)
     communicator = Communicator(scenario, "default_pg", ranks)
     prefetch = flag(values, "prefetch", "zero")
+    layers = _layers(graph) if stage == 3 else None
     for number, iteration in enumerate(found):
         if stage == 3:
-            _fully_sharded(communicator, iteration, prefetch=prefetch)
+            units = _units(graph, layers, iteration)
+            _fully_sharded(communicator, iteration, units, prefetch=prefetch)
         else:
             after = found[number + 1] if number + 1 < len(found) else None
             _gathered_once(communicator, iteration, after, float(values["bucket"]))
@@ -89,7 +91,7 @@ def _gathered_once(
 
 def _last_host(graph: ExecutionGraph, iteration: Iteration) -> int:
     rows = iteration.optimizer
-    return int(rows[~graph.on_device()[rows]][-1])
+    return int(rows[graph.nodes.category[rows] != Category.KERNEL][-1])
 
 
 def _first_user(communicator: Communicator, first: int, last: int) -> int:
@@ -116,11 +118,17 @@ class _Unit:
         return Bucket(self.gradients)
 
 
-def _units(graph: ExecutionGraph, iteration: Iteration) -> list[_Unit]:
-    """Give a unit a layer, and one for the rest of the model, which stays gathered."""
+def _layers(graph: ExecutionGraph) -> Layers | None:
+    """Give the layers of a model, None where it shows none."""
     try:
-        layers = find_layers(graph, "", "zero")
+        return find_layers(graph, "", "zero")
     except NeedsRecordingError:
+        return None
+
+
+def _units(graph: ExecutionGraph, layers: Layers | None, iteration: Iteration) -> list[_Unit]:
+    """Give a unit a layer, and one for the rest of the model, which stays gathered."""
+    if layers is None:
         return [_whole(iteration, iteration.gradients)]
     units = []
     for layer in range(len(layers.paths)):
@@ -143,13 +151,14 @@ def _span(
     graph: ExecutionGraph, layers: Layers, layer: int, iteration: Iteration, *, backward: bool
 ) -> tuple[int, int] | None:
     rows = layers.rows(layer, iteration, backward=backward)
-    rows = rows[~graph.on_device()[rows]]
+    rows = rows[graph.nodes.category[rows] != Category.KERNEL]
     return (int(rows[0]), int(rows[-1])) if len(rows) else None
 
 
-def _fully_sharded(communicator: Communicator, iteration: Iteration, *, prefetch: bool) -> None:
+def _fully_sharded(
+    communicator: Communicator, iteration: Iteration, units: Sequence[_Unit], *, prefetch: bool
+) -> None:
     """Stage 3: gather each unit before its forward and its backward, scatter its gradients."""
-    units = _units(communicator.base.graph, iteration)
     _gathers(communicator, [(unit.forward, unit.bucket) for unit in units], prefetch=prefetch)
     layers = units[1:] if len(units) > 1 else []  # the first stays gathered
     behind = [(unit.backward, unit.bucket) for unit in reversed(layers)]
@@ -186,14 +195,13 @@ def _gathers(
 
 def _host_before(graph: ExecutionGraph, row: int, like: int) -> int:
     """Give the last host row at or before a row on the thread of another."""
-    lane = graph.nodes.lane[like]
-    rows = np.flatnonzero(graph.nodes.lane[: row + 1] == lane)
-    return int(rows[-1]) if len(rows) else like
+    lanes, lane = graph.nodes.lane, graph.nodes.lane[like]
+    return next((at for at in range(row, -1, -1) if lanes[at] == lane), like)
 
 
 def _next_on_lane(graph: ExecutionGraph, row: int) -> int:
-    rows = np.flatnonzero(graph.nodes.lane[row + 1 :] == graph.nodes.lane[row])
-    return row + 1 + int(rows[0]) if len(rows) else NONE
+    lanes, lane = graph.nodes.lane, graph.nodes.lane[row]
+    return next((at for at in range(row + 1, len(graph)) if lanes[at] == lane), NONE)
 
 
 register(

@@ -6,6 +6,7 @@
 An iteration ends with its `Optimizer.step`; steps need not be marked.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import prod
 
@@ -56,16 +57,22 @@ class Iteration:
         """Give the rank's rows between `first` and `last`, without marks and the origin."""
         rows = np.arange(self.first, self.last + 1)
         mine = graph.nodes.rank[rows] == self.rank
-        plain: Int64s = rows[mine & ~fixed(graph)[rows]]
+        mine &= graph.nodes.category[rows] != Category.ORIGIN
+        plain: Int64s = rows[mine & ~np.isin(rows, marks(graph))]
         return plain
+
+
+def marks(graph: ExecutionGraph) -> Int64s:
+    """Give the rows that mark begins and ends of steps."""
+    ends = [(step.begin_row, step.end_row) for step in graph.steps]
+    return np.array(ends, dtype=np.int64).reshape(-1)
 
 
 def fixed(graph: ExecutionGraph) -> Mask:
     """Tell which rows belong to no part: the origin, marks of steps."""
-    marks: Mask = graph.nodes.category == Category.ORIGIN
-    for step in graph.steps:
-        marks[[step.begin_row, step.end_row]] = True
-    return marks
+    found: Mask = graph.nodes.category == Category.ORIGIN
+    found[marks(graph)] = True
+    return found
 
 
 def named_rows(graph: ExecutionGraph, part: str) -> Int64s:
@@ -130,38 +137,51 @@ def iterations(graph: ExecutionGraph, what: str, *, with_shapes: bool = True) ->
         )
     found = []
     for rank in np.unique(graph.nodes.rank[steps]).tolist():
+        rows = _Rows.of(graph, rank)
+        ready = sorted(gradients.get(rank, ()), key=lambda gradient: gradient.row)
+        places = [gradient.row for gradient in ready]
         after = NONE
         for step in steps[graph.nodes.rank[steps] == rank].tolist():
-            optimizer = _under(graph, step, rank)
-            first = _first(graph, after + 1, step, rank)
-            mine = tuple(g for g in gradients.get(rank, ()) if first <= g.row < step)
-            last = int(np.flatnonzero(graph.nodes.rank[:step] == rank)[-1])
-            found.append(Iteration(rank, first, last, optimizer, mine))
+            optimizer = rows.under(step)
+            first, last = rows.between(after, step)
+            mine = ready[bisect_left(places, first) : bisect_left(places, step)]
+            found.append(Iteration(rank, first, last, optimizer, tuple(mine)))
             after = int(optimizer[-1])
     kept = [it for it in found if it.gradients or not with_shapes]
     return sorted(kept, key=lambda it: it.first)
 
 
-def _under(graph: ExecutionGraph, step: int, rank: int) -> Int64s:
-    """Give the rows that the optimizer issued: the run of its phase from its mark on."""
-    mine = np.arange(step, len(graph))
-    mine = mine[graph.nodes.rank[mine] == rank]
-    phase = in_phase(graph, OPTIMIZER)[mine]
-    device = graph.on_device()[mine]
-    other = np.flatnonzero(~phase & ~device)
-    rows: Int64s = mine[: int(other[0])] if len(other) else mine
-    later = np.flatnonzero(np.isin(rows, named_rows(graph, "Optimizer.zero_grad")))
-    rows = rows[: int(later[0])] if len(later) else rows
-    return rows if len(rows) else mine[:1]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """A rank's rows; those that end a run of optimizer rows; those of forward and backward."""
 
+    all: Int64s
+    breaks: Int64s
+    plain: Int64s
 
-def _first(graph: ExecutionGraph, begin: int, end: int, rank: int) -> int:
-    """Give the first row of a rank that is neither optimizer nor mark."""
-    rows = np.arange(begin, end)
-    plain = (graph.nodes.rank[rows] == rank) & ~in_phase(graph, OPTIMIZER)[rows]
-    plain &= ~fixed(graph)[rows]
-    found = rows[plain]
-    return int(found[0]) if len(found) else begin
+    @classmethod
+    def of(cls, graph: ExecutionGraph, rank: int) -> "_Rows":
+        mine = graph.nodes.rank == rank
+        phase, device = in_phase(graph, OPTIMIZER), graph.on_device()
+        ends = mine & ~phase & ~device
+        ends[named_rows(graph, "Optimizer.zero_grad")] = True
+        plain = mine & ~phase & ~fixed(graph)
+        return cls(np.flatnonzero(mine), np.flatnonzero(ends & mine), np.flatnonzero(plain))
+
+    def under(self, step: int) -> Int64s:
+        """Give the rows that the optimizer issued: the run of its phase from its mark on."""
+        end = int(np.searchsorted(self.breaks, step, side="right"))
+        limit = int(self.breaks[end]) if end < len(self.breaks) else int(self.all[-1]) + 1
+        begin, after = np.searchsorted(self.all, (step, limit))
+        return self.all[begin:after]
+
+    def between(self, after: int, step: int) -> tuple[int, int]:
+        """Give the first plain row behind a row, and the last row in front of a step."""
+        last = int(self.all[int(np.searchsorted(self.all, step)) - 1])
+        place = int(np.searchsorted(self.plain, after, side="right"))
+        if place < len(self.plain) and self.plain[place] < step:
+            return int(self.plain[place]), last
+        return after + 1, last
 
 
 def _gradients(graph: ExecutionGraph) -> dict[int, list[Gradient]]:

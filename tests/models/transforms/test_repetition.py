@@ -6,14 +6,17 @@ F0 F1 | B1 a1 B0 a0 | o0 o1        F 100, B 200, a 1, o 10 µs
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etsim.models.graph import ExecutionGraph, same_graph
+from etsim.models.transforms.edit import sound
 from etsim.models.transforms.pipeline import balanced
 from etsim.models.transforms.schedules import Schedule, Task, in_time, stage_orders
-from etsim.models.transforms.splice import spliced
+from etsim.models.transforms.splice import spliced, without_time
+from etsim.models.transforms.training import fixed
 from etsim.simulator.replay import replay
 
 from .training_graph import (
@@ -171,3 +174,14 @@ def test_layers_are_cut_into_parts_of_like_duration(times: list[int], parts: int
     ends = [*firsts[1:], len(times)]
     longest = max(sum(times[a:b]) for a, b in zip(firsts, ends, strict=True))
     assert longest <= max(*times, 0, sum(times) / parts + max(times))
+
+
+@given(st.data(), st.booleans())
+def test_any_rows_may_go_and_the_rest_stays_sound(data: st.DataObject, device: bool) -> None:
+    graph = training_run(layers=2, device=device)
+    gone = np.zeros(len(graph), dtype=bool)
+    for row in data.draw(st.sets(st.integers(1, len(graph) - 1))):
+        gone[row] = not fixed(graph)[row]
+    left = sound(without_time(graph, gone), "test")
+    assert len(left) == len(graph) - int(gone.sum())
+    assert replay(left).makespan_ns <= replay(graph).makespan_ns

@@ -65,6 +65,10 @@ class Chunks(Generic[Item]):
         while not self._at_end:
             self._fill(len(self._buffer) + self.chunk_bytes)
         self.around = head + self._buffer
+        if not self.cut and _is_cut(self.around):
+            if not self.salvage or not head:
+                raise cut_fault(self._read_bytes, self.path)
+            self.cut = True
         if self.cut:
             self.around = head + (b"]}" if head.lstrip()[:1] == b"{" else b"]")
 
@@ -223,6 +227,14 @@ def cut_fault(size_bytes: int, path: Path) -> TraceFormatError:
         remedy="the process was probably killed while writing; record again, or read what there "
         "is with --salvage",
     )
+
+
+def _is_cut(around: bytes) -> bool:
+    try:
+        msgspec.json.decode(around)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return "truncated" in str(error)
+    return False
 
 
 def _is_wrong_cut(error: Exception, place: int) -> bool:

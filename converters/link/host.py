@@ -121,5 +121,6 @@ def _step_end_block(trace: KinetoTrace, steps: list[StepMark]) -> _Block:
         category=np.full(count, Category.ANNOTATION, dtype=np.int64),
         begin_ns=end,
         end_ns=end,
-        tie=np.full(count, -1, dtype=np.int64),  # before whatever begins at the same ns
+        # before whatever begins at the same ns, but never before the step's own beginning
+        tie=np.where(end > host.start_ns[event], -1, 2 * len(host)),
     )

@@ -56,9 +56,32 @@ def _call_of_device(host: EventTable, device: EventTable) -> Int64s:
         return np.full(len(device), NONE, dtype=np.int64)
     order = calls[np.argsort(host.correlation[calls], kind="stable")]
     keys = host.correlation[order]
-    place = np.minimum(np.searchsorted(keys, device.correlation), len(keys) - 1)
-    found = keys[place] == device.correlation
-    return np.where(found, order[place], NONE)
+    first = np.searchsorted(keys, device.correlation)
+    after = np.searchsorted(keys, device.correlation, side="right")
+    found = np.where(after > first, order[np.minimum(first, len(order) - 1)], NONE)
+    for event in np.flatnonzero(after - first > 1).tolist():
+        found[event] = _of_several(host, device, event, order[first[event] : after[event]])
+    return found
+
+
+def _of_several(host: EventTable, device: EventTable, event: int, calls: Int64s) -> int:
+    """Choose among calls of one correlation: numbers are unique in one process and session only.
+
+    The one of the same external id, else the last that began before the event; where a runtime
+    call encloses a driver's, the runtime call.
+    """
+    told = device.external_id[event]
+    same = calls[host.external_id[calls] == told] if told > 0 else calls[:0]
+    among = same if len(same) else calls
+    earlier = among[host.start_ns[among] <= device.start_ns[event]]
+    among = earlier if len(earlier) else among
+    last = int(among[np.argmax(host.start_ns[among])])
+    encloses = (
+        (host.thread[among] == host.thread[last])
+        & (host.start_ns[among] <= host.start_ns[last])
+        & (host.end_ns[among] >= host.end_ns[last])
+    )
+    return int(among[np.flatnonzero(encloses)[0]])
 
 
 def _is_copy(trace: KinetoTrace) -> NDArray[np.bool_]:

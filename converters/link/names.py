@@ -11,13 +11,15 @@ DEVICE_SYNC = frozenset(
 STREAM_SYNC = frozenset(
     (
         "cudaStreamSynchronize", "hipStreamSynchronize", "cuStreamSynchronize",
-        "aclrtSynchronizeStream", "aclrtSynchronizeStreamWithTimeout",
+        "aclrtSynchronizeStream", "aclrtSynchronizeStreamWithTimeout", "urQueueFinish",
+        "zeCommandQueueSynchronize", "zeCommandListHostSynchronize",
     )
 )  # fmt: skip
 EVENT_SYNC = frozenset(
     (
         "cudaEventSynchronize", "hipEventSynchronize", "cuEventSynchronize",
-        "aclrtSynchronizeEvent", "aclrtSynchronizeEventWithTimeout",
+        "aclrtSynchronizeEvent", "aclrtSynchronizeEventWithTimeout", "urEventWait",
+        "zeEventHostSynchronize",
     )
 )  # fmt: skip
 STREAM_WAIT = frozenset(
@@ -31,7 +33,7 @@ EVENT_RECORD = frozenset(
 )  # fmt: skip
 GRAPH_LAUNCH = frozenset(("cudaGraphLaunch", "hipGraphLaunch", "cuGraphLaunch"))
 
-_COPY = re.compile(r"(cuda|hip|cu|aclrt)Memcpy")
+_COPY = re.compile(r"(cuda|hip|cu|aclrt)Memcpy|urEnqueue\w*Memcpy|zeCommandListAppendMemoryCopy")
 _COMMUNICATION = re.compile(
     r"nccl|rccl|hccl|hcom|msccl|oneccl|deep_?ep|nvshmem|multimem_(?:all|reduce)"
     r"|cross_device_reduce|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|sendrecv",

@@ -26,12 +26,13 @@ from torch.utils.checkpoint import checkpoint
 from etsim.converters.capture import capture
 
 WIDTH, HEADS, CLASSES = 256, 4, 10  # so wide that work, not dispatch, takes the time
+NARROW, NARROW_LAYERS = 32, 30
 WARM_STEPS = 2
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train the small transformer."""
+    """One way to train the small transformer, or (`deep`) many narrow layers."""
 
     name: str
     batch: int = 4
@@ -42,6 +43,7 @@ class Variant:
     checkpointed: bool = False
     bucket_mb: float | None = None
     hook: bool = False
+    deep: bool = False
 
 
 BASE = Variant("base")
@@ -56,7 +58,8 @@ ALONE = (
 )
 TOGETHER = (
     replace(BASE, name="ddp"),
-    replace(BASE, name="buckets", bucket_mb=0.1),
+    replace(BASE, name="deep", deep=True),
+    replace(BASE, name="buckets", deep=True, bucket_mb=0.0001),  # a message a gradient
     replace(BASE, name="hook", hook=True),
 )
 
@@ -101,11 +104,17 @@ class Model(nn.Module):
         return logits
 
 
+def narrow() -> nn.Module:
+    """Give many small layers: many small gradients, as far as buckets go."""
+    layers = [nn.Linear(WIDTH if not k else NARROW, NARROW) for k in range(NARROW_LAYERS)]
+    return nn.Sequential(*layers)
+
+
 def trainer(variant: Variant) -> Callable[[], None]:
     """Give a function that does one training step."""
     torch.manual_seed(0)
-    plain = Model(variant.layers, checkpointed=variant.checkpointed)
-    model: nn.Module = plain
+    plain = narrow() if variant.deep else Model(variant.layers, checkpointed=variant.checkpointed)
+    model = plain
     if distributed.is_initialized():
         model = DistributedDataParallel(plain, bucket_cap_mb=variant.bucket_mb)
         if variant.hook:

@@ -26,7 +26,8 @@ from etsim.simulator.whatif import whatif
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "whatif.md"
-NOISE = 0.1  # of a small machine shared with others
+# Of a small machine shared with others; two ranks on its two cores wait for each other's rivals.
+NOISE, NOISE_OF_RANKS = 0.1, 0.25
 BEGIN, END = "<!-- truth: begin -->", "<!-- truth: end -->"
 
 
@@ -52,7 +53,7 @@ CASES = (
     Case("activation checkpointing", "base", "checkpoint", ("checkpoint",)),
     Case("one rank → DDP on 2 (gloo)", "base", "ddp", ("ddp:ranks=2",), 1, 2),
     Case("DDP on 2 → one rank", "ddp", "base", ("ranks:ranks=1",), 2, 1),
-    Case("DDP buckets 25 → 0.1 MiB", "ddp", "buckets", ("buckets:bucket=104857B",), 2, 2),
+    Case("DDP, one bucket → one a gradient", "deep", "buckets", ("buckets:bucket=100B",), 2, 2),
     Case("DDP fp16 compression hook", "ddp", "hook", ("compress",), 2, 2),
 )
 
@@ -73,7 +74,8 @@ class Truth:
     @property
     def sign_is_right(self) -> bool:
         """Tell whether both go the same way, or neither far enough to be told from noise."""
-        near = all(abs(ratio - 1) < NOISE for ratio in (self.predicted, self.measured))
+        noise = NOISE_OF_RANKS if self.case.ranks > 1 else NOISE
+        near = all(abs(ratio - 1) < noise for ratio in (self.predicted, self.measured))
         return near or (self.predicted > 1) == (self.measured > 1)
 
 

@@ -64,7 +64,10 @@ def whatif(
     stages = [_stage(scenario, FIRST_LINE, 0, "as recorded, on the target", "")]
     warnings: dict[str, None] = {}
     for step in asked:
+        before = scenario
         scenario = step(scenario)
+        if _unchanged(before, scenario):
+            warnings[f"{step.text} changes nothing in this run"] = None
         sound(scenario.graph, step.text)
         stage = _stage(
             scenario,
@@ -84,6 +87,11 @@ def whatif(
         scenario=scenario,
         warnings=tuple(warnings),
     )
+
+
+def _unchanged(before: Scenario, after: Scenario) -> bool:
+    """Tell whether a change left the very graph and machine."""
+    return before.graph is after.graph and before.target is after.target
 
 
 def _stage(scenario: Scenario, name: str, before_ns: int, about: str, assumes: str) -> Stage:

@@ -19,6 +19,9 @@ from .rows import EdgeBlock, HostRows, edge_block
 
 # A thread's gap shorter than this is its own host work.
 HANDOVER_GAP_NS = 100_000
+# Who woke a thread ended this long before it went on, at most; a loop that polls sleeps longer.
+WAKING_NS = 1_000_000
+WAKING_SHARE = 0.2  # of the gap, where that is more: a loaded machine wakes late
 # Another thread must be busy at least this share of the gap to explain it.
 BUSY_SHARE = 0.3
 
@@ -35,14 +38,20 @@ class Handovers:
     explained: Int64s
 
 
-def link_handovers(host: HostRows) -> Handovers:
-    """Find which long gaps of host threads other threads explain."""
+def link_handovers(host: HostRows, polls: NDArray[np.bool_]) -> Handovers:
+    """Find which long gaps of host threads other threads explain.
+
+    Args:
+        host: the host rows.
+        polls: rows that ask whether an event has happened, shape (host rows,): the thread slept.
+    """
     threads = _threads(host)
     found = [
         (waker[0], row)
         for mine in threads
         for row, begin, end in mine.gaps(host)
-        if (waker := _waker([t for t in threads if t is not mine], begin, end)) is not None
+        if (row == mine.first or not polls[row])
+        and (waker := _waker([t for t in threads if t is not mine], begin, end)) is not None
     ]
     source, target = [pair[0] for pair in found], [pair[1] for pair in found]
     return Handovers(
@@ -114,8 +123,15 @@ def _waker(others: list[_HostThread], begin: int, end: int) -> tuple[int, int] |
         found = thread.last_end_by(end)
         if found is None or found[1] <= begin:
             continue
-        if not at_start and thread.busy_ns(begin, end) < BUSY_SHARE * (end - begin):
+        if not at_start and not _explains(thread, begin, end, found[1]):
             continue
         if best is None or found[1] > best[1]:
             best = found
     return best
+
+
+def _explains(thread: _HostThread, begin: int, end: int, ended: int) -> bool:
+    """Tell whether a thread was busy in a gap, and up to its end."""
+    gap = end - begin
+    in_time = end - ended <= max(WAKING_NS, WAKING_SHARE * gap)
+    return in_time and thread.busy_ns(begin, end) >= BUSY_SHARE * gap

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.graph import EdgeKind, ExecutionGraph, GraphMeta, Int32s, Int64s
 from ..kineto import KinetoTrace, Source
@@ -13,7 +14,7 @@ from .handover import Handovers, link_handovers
 from .host import make_host_rows
 from .host_collectives import HostCollectives, link_host_collectives
 from .launches import Launches, find_launches
-from .names import HOST_COLLECTIVE
+from .names import HOST_COLLECTIVE, QUERY
 from .queue import QueueLinks, link_queue
 from .rows import EdgeBlock, HostRows, edge_block
 from .segments import segment
@@ -98,11 +99,18 @@ def _find_reasons(
         syncs=link_syncs(trace, host, rows, launches, position),
         waits=waits,
         queue=link_queue(trace, host, rows, launches),
-        handovers=link_handovers(host),
+        handovers=link_handovers(host, _polls(trace, host)),
         host_collectives=link_host_collectives(trace, host, parent),
         backlog=backlog(trace, rows),
         late=_late_first_launches(trace, rows, host, waits),
     )
+
+
+def _polls(trace: KinetoTrace, host: HostRows) -> NDArray[np.bool_]:
+    is_query = np.array([name in QUERY for name in trace.names] or [False], dtype=bool)
+    of_event = np.append(is_query[trace.host.name], False)  # index -1, no event, finds the False
+    flags: NDArray[np.bool_] = of_event[np.maximum(host.event, -1)]
+    return flags
 
 
 def _owns_time(trace: KinetoTrace) -> list[bool]:

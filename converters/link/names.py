@@ -31,6 +31,9 @@ EVENT_RECORD = frozenset(
         "aclrtRecordEvent",
     )
 )  # fmt: skip
+QUERY = frozenset(
+    ("cudaEventQuery", "hipEventQuery", "cuEventQuery", "cudaStreamQuery", "hipStreamQuery")
+)
 GRAPH_LAUNCH = frozenset(("cudaGraphLaunch", "hipGraphLaunch", "cuGraphLaunch"))
 
 _COPY = re.compile(r"(cuda|hip|cu|aclrt)Memcpy|urEnqueue\w*Memcpy|zeCommandListAppendMemoryCopy")

@@ -104,3 +104,30 @@ def test_annotations_do_not_count_as_work() -> None:
     run.mark("marked", 20, 900, thread=WORKER)
     run.op("after", 1000, 1100)
     assert ("marked", "after") not in run.linked().edges(EdgeKind.HANDOVER)
+
+
+@pytest.mark.parametrize(("ended_us", "waits"), [(4000, True), (3999.999, False), (1000, False)])
+def test_who_ended_long_before_a_thread_went_on_did_not_wake_it(
+    ended_us: float, *, waits: bool
+) -> None:
+    """The gap lasts 5 ms: a fifth of it, 1 ms, is the longest time to wake up."""
+    run = Recording()
+    run.op("before", -100, 0)
+    run.op("other", 1, ended_us, thread=WORKER)
+    run.op("after", 5000, 5100)
+    assert (("other", "after") in run.linked().edges(EdgeKind.HANDOVER)) is waits
+
+
+def test_a_thread_that_polls_sleeps_and_waits_for_nobody() -> None:
+    """NCCL's watchdog asks every 100 ms whether its events have happened.
+
+    main      |work|work|work|work|
+    watchdog  |query|      |query|
+    """
+    run = Recording()
+    for index in range(4):
+        run.op(f"work {index}", 25_000 * index, 25_000 * index + 24_990)
+    run.call("cudaEventQuery", 10, 12, thread=WORKER)
+    run.call("cudaEventQuery", 99_991, 99_993, thread=WORKER)
+    seen = run.linked()
+    assert [edge for edge in seen.edges(EdgeKind.HANDOVER) if edge[0].startswith("work 3")] == []

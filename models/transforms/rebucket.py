@@ -7,12 +7,14 @@ What was measured beyond the model (a slower link, contention) holds for the new
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..costs.collectives import transfer_ns
 from ..graph import NONE, Category, Collective, EdgeKind, ExecutionGraph, Provenance
 from .buckets import Bucket, bucketed
+from .edit import ORDER_KINDS, Mask
 from .gradient_messages import Message, gradient_messages, measured
 from .insertion import Insertion
 from .links import shares_cores
@@ -157,11 +159,22 @@ class _Sender:
         copies = named_rows(self.graph, COPY_BACK)
         mine = copies[(copies >= iteration.first) & (copies <= iteration.last)]
         mine = mine[self.graph.nodes.rank[mine] == iteration.rank]
-        if len(mine) == len(iteration.gradients) and not self._on_device(messages[0].row):
+        mine = mine[self.graph.nodes.category[mine] != Category.KERNEL]
+        if len(mine) == len(iteration.gradients):
             before = sum(len(bucket.gradients) for bucket in buckets[:place])
-            return [int(mine[before])]
+            return [self._user(int(mine[before]), on_device=self._on_device(messages[0].row))]
         last = [waiter for message in messages for waiter in message.waiters]
         return sorted(set(last))[:1] if not last else [max(last)]
+
+    def _user(self, row: int, *, on_device: bool) -> int:
+        """Give who reads a bucket: the copy back itself, or the kernel that it launches."""
+        nodes = self.graph.nodes
+        if not on_device:
+            return row
+        later = np.flatnonzero(
+            (nodes.category[row:] == Category.KERNEL) & (nodes.rank[row:] == nodes.rank[row])
+        )
+        return row + int(later[0]) if len(later) else row
 
     def _joined(self, rows: Sequence[tuple[int, int]], first: int) -> None:
         """Let all ranks' collectives start when the last of them is issued."""
@@ -176,13 +189,27 @@ class _Sender:
 
     def done(self) -> ExecutionGraph:
         """Give the graph with the new collectives alone."""
-        marked = self.insertion
-        marks = np.flatnonzero(self.gone)
-        place = marked.places()
-        graph = marked.done()
+        place = self.insertion.places()
+        graph = self.insertion.done()
         removed = np.zeros(len(graph), dtype=bool)
-        removed[place[marks]] = True
-        return without_time(graph, removed)
+        removed[place[np.flatnonzero(self.gone)]] = True
+        return without_time(_without_waits(graph, removed), removed)
+
+
+def _without_waits(graph: ExecutionGraph, gone: Mask) -> ExecutionGraph:
+    """Let nobody wait for the old collectives: whoever did waits for his new one alone."""
+    target = graph.edge_target()
+    sent = gone & (graph.nodes.category == Category.COLLECTIVE)
+    order = np.isin(graph.edge_kind, ORDER_KINDS)
+    kept = ~sent[graph.edge_source] | gone[target] | order
+    counts = np.bincount(target[kept], minlength=len(graph))
+    return replace(
+        graph,
+        edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        edge_source=graph.edge_source[kept],
+        edge_kind=graph.edge_kind[kept],
+        edge_lag_ns=graph.edge_lag_ns[kept],
+    )
 
 
 register(

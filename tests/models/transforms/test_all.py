@@ -144,10 +144,9 @@ def test_each_transform_is_registered_with_its_needs() -> None:
     } <= set(transforms())  # fmt: skip
 
 
-def merged_run() -> ExecutionGraph:
-    scaled = [
-        applied(training_run(layers=3), "ddp:ranks=2,link=1GB/s,bucket=1MB") for _ in range(2)
-    ]
+def merged_run(*, device: bool = False) -> ExecutionGraph:
+    run = training_run(layers=3, device=device)
+    scaled = [applied(run, "ddp:ranks=2,link=1GB/s,bucket=1MB") for _ in range(2)]
     return merge_ranks([with_rank(graph, rank) for rank, graph in enumerate(scaled)])
 
 
@@ -166,14 +165,16 @@ def with_rank(graph: ExecutionGraph, rank: int) -> ExecutionGraph:
      "compress", "compress:topk,ratio=0.1", "compress:powersgd,rank=2", "accumulate:steps=2",
      "fused-optimizer", "layers:to=5"],
 )  # fmt: skip
-def test_runs_of_several_ranks_stay_sound(asked: str) -> None:
-    graph = merged_run()
+@pytest.mark.parametrize("device", [False, True])
+def test_runs_of_several_ranks_stay_sound(asked: str, device: bool) -> None:
+    graph = merged_run(device=device)
     changed = applied(graph, asked)
     assert not same_graph(changed, graph)
     assert replay(changed).makespan_ns > 0
 
 
-def test_the_recorded_buckets_and_ranks_change_nothing() -> None:
-    graph = merged_run()
+@pytest.mark.parametrize("device", [False, True])
+def test_the_recorded_buckets_and_ranks_change_nothing(device: bool) -> None:
+    graph = merged_run(device=device)
     assert same_graph(applied(graph, "buckets:bucket=1MB"), graph)
     assert same_graph(applied(graph, "ranks:ranks=2"), graph)

@@ -164,14 +164,23 @@ def test_more_ranks_only_lengthen_the_transfer() -> None:
     assert {len(c.ranks) for c in more.collectives} == {8}
 
 
-def test_one_large_bucket_replaces_many() -> None:
-    graph = merged_run()  # three gradients of 1 MiB, a bucket each, two ranks
+@pytest.mark.parametrize("device", [False, True])
+def test_one_large_bucket_replaces_many(device: bool) -> None:
+    graph = merged_run(device=device)  # three gradients of 1 MiB, a bucket each, two ranks
     assert len(collectives(graph)) == 6
     one = applied(graph, "buckets:bucket=100MB")
     assert [message(one, row) for row in collectives(one)] == [3 * PARAMETER_BYTES] * 2
     joins = np.flatnonzero(one.nodes.category == Category.JOIN)
     assert len(joins) == 1
     assert {kind for _, kind, _ in one.predecessors(int(joins[0]))} == {EdgeKind.RENDEZVOUS}
+    waiting = EdgeKind.STREAM_WAIT if device else EdgeKind.HANDOVER
+    for sent in collectives(one):
+        users = [
+            row
+            for row in rows_named(one, "copy_bucket")
+            if (sent, waiting) in [(source, kind) for source, kind, _ in one.predecessors(row)]
+        ]
+        assert len(users) == 1  # the first copy back; the others stand behind it
 
 
 def test_compression_halves_messages_and_adds_its_work() -> None:

@@ -3,11 +3,12 @@
     recorded   g3 g2 |send| g1 g0 |send|        bucket=100MB    g3 g2 g1 g0 |send|
 
 The old collectives go with their issue; new ones are put behind the gradients that fill a bucket.
-What was measured beyond the model (a slower link, contention) holds for the new messages too.
+A new message takes the model's start and, for each byte, what the recorded ones took.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 
 import numpy as np
 
@@ -84,24 +85,26 @@ class _Sender:
         self.gone[[message.join for message in messages if message.join != NONE]] = True
         self.example = self.graph.collectives[int(self.graph.nodes.collective[self.rows[0]])]
         self.ranks = max(2, len(self.example.ranks) or self.graph.meta.world_size)
-        self.hardware = scenario.costs
         self.crowded = not has_device(self.graph) and shares_cores(scenario.target, self.ranks)
-        self.issue_ns = int(np.median(self.graph.nodes.duration_ns[[m.issuer for m in messages]]))
-        self.off = self._off()
+        issued = self.graph.nodes.duration_ns[[message.issuer for message in messages]]
+        self.issue_ns = int(issued.min())  # other load only ever adds
+        self.start_ns = transfer_ns(scenario.costs, "all_reduce", 0, self.ranks) or 0.0
+        self.per_byte = self._per_byte()
 
-    def _off(self) -> float:
-        """Measured over modelled time of the old messages, summed; 0 where nothing is measured."""
+    def _per_byte(self) -> float:
+        """Give what a byte took beyond a message's start, in ns; NaN where nothing is measured."""
         if not measured(self.graph, self.rows):
-            return 0.0
-        modelled = sum(
-            self._model(self.graph.collectives[int(index)].message_bytes)
-            for index in self.graph.nodes.collective[self.rows]
-        )
-        return float(self.graph.nodes.duration_ns[self.rows].sum()) / modelled
+            return float("nan")
+        kinds = self.graph.nodes.collective[self.rows].tolist()
+        size = sum(self.graph.collectives[kind].message_bytes for kind in kinds)
+        time = float(self.graph.nodes.duration_ns[self.rows].sum())
+        return float(max(0.0, time - self.start_ns * len(self.rows)) / max(1, size))
 
-    def _model(self, message_bytes: int) -> float:
-        found = transfer_ns(self.hardware, "all_reduce", message_bytes, self.ranks)
-        return found if found else float(max(1, message_bytes))
+    def _time_ns(self, message_bytes: int) -> int:
+        """Give a new message's time: the model's start, and the recorded rate; 0 unmeasured."""
+        if isnan(self.per_byte):
+            return 0
+        return round(self.start_ns + self.per_byte * message_bytes)
 
     def send(self, parts: Sequence[_Part], *, overlap: bool) -> None:
         """Insert the collectives of one iteration of all ranks."""
@@ -128,23 +131,38 @@ class _Sender:
             Category(int(self.graph.nodes.category[old.issuer])), self.issue_ns,
             rank=iteration.rank,
         )  # fmt: skip
-        lag = next((lag for p, k, lag in self.graph.predecessors(old.row) if k == kind), 0)
+        lag = max([0, *(lag for _, k, lag in self.graph.predecessors(old.row) if k == kind)])
+        if self.crowded and overlap and self._was_exposed(part, place):
+            self.insertion.in_line(
+                after, "gloo on this core", lane, Category.HOST, self._time_ns(bucket.bytes),
+                rank=iteration.rank,
+            )  # fmt: skip
         message = Collective(
             self.example.kind, self.example.group, self.example.ranks,
             bucket.gradients[0].dtype, bucket.bytes,
         )  # fmt: skip
         row = self.insertion.in_line(
             after, self.graph.name_of(old.row),
-            lane if self.crowded else int(self.graph.nodes.lane[old.row]),
-            Category.COLLECTIVE, round(self.off * self._model(bucket.bytes)),
+            int(self.graph.nodes.lane[old.row]),
+            Category.COLLECTIVE, self._time_ns(bucket.bytes),
             collective=message, rank=iteration.rank,
-            provenance=int(Provenance.MEASURED if self.off else Provenance.ROOFLINE),
+            provenance=int(Provenance.ROOFLINE if isnan(self.per_byte) else Provenance.MEASURED),
         )  # fmt: skip
         self.insertion.edge(issue, row, kind, lag)
         for waiter in self._waiters(part, place):
             wait = EdgeKind.STREAM_WAIT if self._on_device(old.row) else EdgeKind.HANDOVER
             self.insertion.edge(row, waiter, wait)
         return issue, row
+
+    def _was_exposed(self, part: _Part, place: int) -> bool:
+        """Tell whether a message now overlaps backward that was sent last, with nothing beside it.
+
+        Without a spare core it takes its time from compute; what overlapped before has done so
+        in the recorded times already.
+        """
+        _, buckets, messages = part
+        before = messages[-2].issuer if len(messages) > 1 else NONE
+        return place < len(buckets) - 1 and buckets[place].ready_row > before
 
     def _on_device(self, row: int) -> bool:
         return bool(self.graph.on_device()[row])
@@ -219,7 +237,7 @@ register(
         edit="Removes the recorded collectives of gradients with their issue, gathers gradients "
         "anew and inserts collectives behind what fills a bucket; who copies a bucket back waits "
         "for it.",
-        assumes="messages of other sizes are off the model by what the recorded ones were",
+        assumes="a message takes the model's start, and for each byte what the recorded ones took",
         needs="a recorded data-parallel run with AccumulateGrad and Optimizer.step",
         parameters=(
             MEBI_25,

@@ -7,9 +7,10 @@ import click
 from ..models.costs.kernel_rules import with_own_rules
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
-from ..simulator.summary import Memory, Share, Summary, summarise
+from ..simulator.summary import Share, Summary, summarise
 from .inputs import load_graphs, salvage_option
 from .machines import SOURCE, source_hardware, target_hardware
+from .memory_text import memory_line
 from .output import (
     csv_option,
     json_option,
@@ -20,7 +21,6 @@ from .output import (
     print_json,
     print_table,
     say,
-    size,
     warn,
 )
 
@@ -97,20 +97,11 @@ def _print(
     shares = ", ".join(f"{percent(v)} {k}" for k, v in summary.provenance.items())
     say(f"\nRests on: {shares or 'nothing measured'} (share of the time of all rows).")
     if summary.memory.fits is not None:
-        say(_memory_line(summary.memory, summary.target))
+        say(memory_line(summary.memory, summary.target))
     for text in summary.warnings:
         warn(text)
     for text in prediction.recorded.meta.notes:
         note(text)
-
-
-def _memory_line(memory: Memory, target: str) -> str:
-    uses = ", ".join(f"{size(b)} {use}" for use, b in memory.by_use.items())
-    verdict = "fits into" if memory.fits else "does NOT fit into"
-    return (
-        f"Memory: {size(memory.peak_bytes)} at the peak ({uses}) {verdict} the "
-        f"{size(memory.device_bytes)} of {target}."
-    )
 
 
 def _headline(summary: Summary, scales: list[Scale], *, self_check: bool) -> str:

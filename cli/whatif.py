@@ -13,6 +13,7 @@ from ..models.transforms.sizes import paired, second_run
 from ..simulator.whatif import WhatIf, whatif
 from .inputs import load_graphs
 from .machines import SOURCE, source_hardware, target_hardware
+from .memory_text import memory_line
 from .output import json_option, ms, note, percent, print_json, print_table, say, warn
 
 HEADER = ("stage", "predicted ms", "change", "90 % between", "of the run")
@@ -89,6 +90,7 @@ def _published(answer: WhatIf) -> dict[str, object]:
         "source": answer.source,
         "target": answer.target,
         "stages": answer.stages,
+        "memory": answer.memory,
         "warnings": answer.warnings,
     }
 
@@ -116,6 +118,8 @@ def _print(answer: WhatIf) -> None:
     print_table(HEADER, rows, title="Waterfall")
     for stage in answer.stages[1:]:
         say(f"\n{stage.name}: {stage.about} Assumes that {stage.assumes}.")
+    if answer.memory.fits is not None:
+        say(f"\n{memory_line(answer.memory, answer.target)} (As recorded, before the changes.)")
     for text in answer.warnings:
         warn(text)
     for text in answer.scenario.graph.meta.notes:

@@ -1,6 +1,6 @@
 """Sum a prediction up for people and scripts: ranks, steps, categories, operators, provenance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..models.costs.bound import Bound
 from ..models.graph import Category, Int64s, LaneKind, Provenance
+from ..models.hardware import Hardware
 from ..models.timeline import Timeline
 from .predict import Prediction, total_ns
 
@@ -100,7 +101,7 @@ def summarise(prediction: Prediction) -> Summary:
         categories=_categories(prediction),
         operators=_operators(prediction)[:LARGEST],
         provenance=_provenance(prediction),
-        memory=_memory(prediction),
+        memory=memory_of(prediction.properties_of_ranks, prediction.target),
         warnings=prediction.warnings,
     )
 
@@ -108,10 +109,12 @@ def summarise(prediction: Prediction) -> Summary:
 MEMORY_PREFIX = "memory."
 
 
-def _memory(prediction: Prediction) -> Memory:
-    """The fullest rank's peak, as its execution trace told at conversion."""
+def memory_of(
+    properties_of_ranks: Sequence[tuple[tuple[str, str], ...]], target: Hardware
+) -> Memory:
+    """Give the fullest rank's peak, as its execution trace told at conversion."""
     peak, by_use = 0, dict[str, int]()
-    for properties in prediction.properties_of_ranks:
+    for properties in properties_of_ranks:
         found = {
             key.removeprefix(MEMORY_PREFIX): int(value)
             for key, value in properties
@@ -120,7 +123,7 @@ def _memory(prediction: Prediction) -> Memory:
         if found.get("peak", 0) > peak:
             peak = found.pop("peak")
             by_use = found
-    device = prediction.target.device.memory_bytes
+    device = target.device.memory_bytes
     return Memory(peak, by_use, device, peak <= device if peak else None)
 
 

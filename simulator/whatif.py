@@ -12,6 +12,7 @@ from ..models.transforms.edit import sound
 from ..models.transforms.scenario import Scenario
 from .predict import interval, prepared, price_all, total_ns
 from .replay import replay
+from .summary import Memory, memory_of
 
 FIRST_LINE = "recorded run"
 
@@ -37,13 +38,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WhatIf:
-    """The waterfall, and the scenario at its end."""
+    """The waterfall, and the scenario at its end.
+
+    Attributes:
+        memory: of the run as recorded; changes of batch, length or ranks are not followed.
+    """
 
     measured_ns: int
     source: str
     target: str
     stages: tuple[Stage, ...]
     scenario: Scenario
+    memory: Memory
     warnings: tuple[str, ...]
 
 
@@ -85,6 +91,7 @@ def whatif(
         target=scenario.target.name,
         stages=tuple(stages),
         scenario=scenario,
+        memory=memory_of([graph.meta.properties for graph in graphs], scenario.target),
         warnings=tuple(warnings),
     )
 

@@ -39,7 +39,7 @@ def test_the_json_holds_every_stage(run_et: Path) -> None:
     result = asked("--et", run_et, "--apply", "layers:to=4", "--json")
     document = json.loads(result.stdout)
     assert set(document) == {
-        "measured_ns", "predicted_ns", "source", "target", "stages", "warnings",
+        "measured_ns", "predicted_ns", "source", "target", "stages", "memory", "warnings",
     }  # fmt: skip
     assert [stage["name"] for stage in document["stages"]] == ["recorded run", "layers:to=4"]
     assert document["predicted_ns"] == document["stages"][-1]["predicted_ns"]

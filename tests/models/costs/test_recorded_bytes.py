@@ -16,7 +16,7 @@ def copies_with_shapes(graph: ExecutionGraph) -> list[tuple[int, int]]:
     nodes = graph.nodes
     rows = np.flatnonzero((nodes.category == Category.MEMCPY) & (nodes.operator != NONE))
     found = [(graph.operators[int(nodes.operator[row])], int(nodes.bytes[row])) for row in rows]
-    return [(work_of(op).bytes_written, moved) for op, moved in found if any(op.input_shapes)]
+    return [(work_of(op).bytes_written, moved) for op, moved in found if op.input_shapes]
 
 
 @pytest.mark.shared

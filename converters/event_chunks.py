@@ -176,7 +176,6 @@ class Chunks(Generic[Item]):
     def _salvaged(self) -> Sequence[Item]:
         """Give the whole events of a cut file."""
         self.cut = self._done = True
-        self._mend()
         ends = [found.start() + 1 for found in _BETWEEN_EVENTS.finditer(self._buffer)]
         complete = self._buffer.rstrip(SPACE + b",")
         for text in (complete, *(self._buffer[:e] for e in reversed(ends[-MOST_CUTS_TRIED:]))):
@@ -184,7 +183,7 @@ class Chunks(Generic[Item]):
                 return self.decode(text + b"]")
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-        return []
+        return self._salvaged() if self._mend() else []
 
     def _mend(self) -> bool:
         """Repair the buffer where that is safe; tell whether there was anything to repair."""

@@ -8,9 +8,7 @@ Each is found by what stands around it; sound text stays as it is, to the byte.
 
 import re
 
-_NAME = re.compile(
-    rb'("name"\s*:\s*")(.*?)("\s*,\s*"(?:ph|cat|pid|tid|ts|dur|id|args|s)"\s*:|"\s*\})'
-)
+_NAME = re.compile(rb'("name"\s*:\s*")((?:\\.|[^\\\n])*?)("\s*,\s*"[^"\\\n]{1,99}"\s*:|"\s*\})')
 _QUOTE = re.compile(rb'\\.|"')
 _NO_NUMBER = re.compile(rb"([:\[,]\s*)-?(?:NaN|Infinity|nan|inf)(?=\s*[,}\]])")
 _SURROGATE = re.compile(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from etsim.converters.convert import Converted, convert_kineto
 from etsim.converters.event_chunks import Chunks
 from etsim.converters.kineto import read_kineto
+from etsim.converters.mend import mended
 from etsim.models.errors import NeedsRecordingError, TraceFormatError
 from etsim.models.graph import EdgeKind
 from etsim.simulator.replay import replay
@@ -307,6 +308,21 @@ def test_quotes_that_are_not_escaped_are_mended_and_noted(name: str) -> None:
     after = sound(convert_kineto(HERE, data))
     assert name in after.graph.names
     assert noted(after, "places were no valid JSON and were mended")
+
+
+def test_sound_text_is_never_mended() -> None:
+    flow = b'{"ph": "f", "cat": "ac2g", "name": "ac2g", "bp": "e"}, {"name": "a \\\\", "x": "b"}'
+    assert mended(flow) == (flow, 0)
+    for path in sorted((ROOT / "examples" / "recorded").glob("*.trace*.json.gz")):
+        text = gzip.decompress(path.read_bytes())
+        assert mended(text) == (text, 0)
+
+
+@pytest.mark.shared
+def test_sound_text_of_other_profilers_is_never_mended() -> None:
+    for path in sorted(TRACES.rglob("*.json.gz")):
+        text = gzip.decompress(path.read_bytes())[:4_000_000]
+        assert mended(text) == (text, 0)
 
 
 def test_damage_that_cannot_be_mended_is_told_with_its_line() -> None:

@@ -11,6 +11,7 @@ from ..models.errors import InputError, UsageError
 from ..simulator.farm import farm_of
 from ..simulator.sweep import Result, Run, blocks, pareto
 from ..simulator.sweep_points import Point, parse_alternatives, parse_range, points_of
+from .front_plot import write_front
 from .inputs import load_graphs
 from .machines import source_hardware
 from .output import csv_option, json_option, ms, note, print_csv, print_json, print_table, say, warn
@@ -33,6 +34,7 @@ LISTED = 40
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to use.")
 @click.option("--cluster", metavar="URL", help="dask://host:port or ray://host:port.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Keep results here; continue.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw time against price (.svg).")
 @click.option("--block", type=int, default=8, show_default=True, help="Points a task.")
 @json_option
 @csv_option
@@ -47,6 +49,7 @@ def command(
     jobs: int,
     cluster: str | None,
     resume: Path | None,
+    plot: Path | None,
     block: int,
     as_json: bool,
     as_csv: bool,
@@ -71,7 +74,10 @@ def command(
         known.update((result.key, result) for result in results)
         if resume is not None:
             _keep(resume, known.values())
-    _show([known[point.key] for point in points], as_json=as_json, as_csv=as_csv)
+    results = [known[point.key] for point in points]
+    if plot is not None:
+        write_front(plot, results, pareto(results))
+    _show(results, as_json=as_json, as_csv=as_csv)
 
 
 def _known(resume: Path | None) -> dict[str, Result]:
@@ -107,7 +113,7 @@ def _print(results: list[Result], front: set[str]) -> None:
     answered = [result for result in results if not result.fault]
     if not answered:
         raise UsageError(f"no point has an answer: {results[0].fault if results else 'no points'}")
-    best = min(answered, key=lambda result: result.predicted_ns)
+    best = min(answered, key=lambda result: (result.predicted_ns, result.key not in front))
     said = ", ".join(part for part in (_figures(best), "; ".join(best.changes)) if part)
     say(
         f"Fastest of {len(answered):,}: {best.hardware}{' with ' + said if said else ''}, "

@@ -71,5 +71,22 @@ def test_a_file_with_faults_is_told_in_one_line(
     assert len(said.err.strip().splitlines()) == 1
 
 
+def test_the_points_are_drawn_with_the_front_as_a_line(mlp: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "front.svg"
+    said = call("sweep", "--et", mlp, "--hw", "a100,h100,l40s", "--plot", plot, "--json")
+    front = json.loads(said.out)["front"]
+    drawn = plot.read_text()
+    assert drawn.count("<circle") == 3
+    assert drawn.count('r="5"') == len(front)
+    assert "<polyline" in drawn
+    assert "USD a run" in drawn
+
+
+def test_a_plot_is_an_svg(mlp: Path, tmp_path: Path) -> None:
+    said = call("sweep", "--et", mlp, "--hw", "a100", "--plot", tmp_path / "front.png")
+    assert said.code == 2
+    assert not (tmp_path / "front.png").exists()
+
+
 def test_no_machine_is_a_fault_of_usage(mlp: Path) -> None:
     assert call("sweep", "--et", mlp).code == 2

@@ -2,12 +2,16 @@
 
 A module path is the chain of enclosing `nn.Module` frames on the thread: `Net_0/Block_3/Linear_1`.
 Without frames (no stack recorded) the record_function ranges around an operator stand in, steps
-left out. A backward operator belongs where its forward (equal sequence number) belongs.
+left out; what is in neither belongs to the innermost line of the user's own code, where the stack
+was recorded. A backward operator belongs where its forward (equal sequence number) belongs.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...models.graph import NONE, Int64s
 from ...models.graph_builder import Interner
@@ -15,6 +19,8 @@ from ..kineto import KinetoTrace, Source
 from .steps import NUMBERED, PROFILER_STEP
 
 MODULE_FRAME = "nn.Module: "
+SOURCE_LINE = re.compile(r"\.py\(\d+\): ")
+LIBRARY_LINE = re.compile(r"(^|/)(torch|threading|contextlib|multiprocessing|runpy)\b|<")
 BACKWARD_ROOT = "autograd::engine::evaluate_function"
 OPTIMIZER_PREFIXES = ("Optimizer.step", "Optimizer.zero_grad")
 PHASES = ("forward", "backward", "optimizer")
@@ -48,9 +54,13 @@ def find_places(trace: KinetoTrace, parent: list[int], sequence: Int64s) -> Plac
     phase = _phases(trace, parent)
     forward = _forward_events(phase, parent, sequence)
     if len(trace.python) and any(name.startswith(MODULE_FRAME) for name in trace.names):
-        module = _from_frames(trace, table)
+        is_module = _named(trace, lambda name: name.startswith(MODULE_FRAME))
+        module = _from_frames(trace, is_module, table, chained=True)
     else:
         module = _from_annotations(trace, parent, table)
+    if len(trace.python):
+        lines = _from_frames(trace, _named(trace, _is_source_line), table, chained=False)
+        module = np.where(module == NONE, lines, module)
     for event, source in enumerate(forward.tolist()):
         if source != NONE:
             module[event] = module[source]
@@ -93,23 +103,41 @@ def _forward_events(phase: Int64s, parent: list[int], sequence: Int64s) -> Int64
     return np.array(result, dtype=np.int64)
 
 
-def _from_frames(trace: KinetoTrace, table: Interner[str]) -> Int64s:
-    """Innermost chain of module frames around each event's start, by a sweep of each thread."""
+def _named(trace: KinetoTrace, chosen: Callable[[str], bool]) -> NDArray[np.bool_]:
+    """Tell which names a rule chooses, shape (names,)."""
+    return np.array([chosen(name) for name in trace.names], dtype=bool)
+
+
+def _is_source_line(name: str) -> bool:
+    """A line of the user's own code, `train.py(19): step`, none of PyTorch's or Python's."""
+    return SOURCE_LINE.search(name) is not None and LIBRARY_LINE.search(name) is None
+
+
+def _from_frames(
+    trace: KinetoTrace, wanted: NDArray[np.bool_], table: Interner[str], *, chained: bool
+) -> Int64s:
+    """Frames around each event's start, by a sweep of each thread.
+
+    Args:
+        trace: with python frames.
+        wanted: which names count, shape (names,).
+        table: takes the paths.
+        chained: the whole chain of wanted frames as a path; else the innermost alone.
+    """
     python = trace.python
-    is_module = np.array([name.startswith(MODULE_FRAME) for name in trace.names], dtype=bool)
-    frames = np.flatnonzero(is_module[python.name])
+    frames = np.flatnonzero(wanted[python.name])
     module = np.full(len(trace.host), NONE, dtype=np.int64)
     thread_of = {(t.process, t.number): index for index, t in enumerate(python.threads)}
     for index, thread in enumerate(trace.host.threads):
         its = thread_of.get((thread.process, thread.number), NONE)
         mine = frames[python.thread[frames] == its].tolist()
         events = np.flatnonzero(trace.host.thread == index)
-        module[events] = _sweep(trace, mine, events, table)
+        module[events] = _sweep(trace, mine, events, table, chained=chained)
     return module
 
 
 def _sweep(
-    trace: KinetoTrace, frames: list[int], events: Int64s, table: Interner[str]
+    trace: KinetoTrace, frames: list[int], events: Int64s, table: Interner[str], *, chained: bool
 ) -> list[int]:
     """Both sorted by start: keep the stack of open frames while walking the events."""
     starts, ends = trace.python.start_ns, trace.python.end_ns
@@ -120,7 +148,7 @@ def _sweep(
             frame = frames[place]
             stack = [open_ for open_ in stack if open_[0] > starts[frame]]
             name = trace.names[int(trace.python.name[frame])].removeprefix(MODULE_FRAME)
-            path = f"{stack[-1][1]}/{name}" if stack else name
+            path = f"{stack[-1][1]}/{name}" if stack and chained else name
             stack.append((int(ends[frame]), path))
             place += 1
         stack = [open_ for open_ in stack if open_[0] > start]

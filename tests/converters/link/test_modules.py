@@ -37,6 +37,29 @@ def test_the_chain_of_module_frames_around_an_operator_is_its_path() -> None:
     }  # fmt: skip
 
 
+def test_outside_all_modules_the_innermost_line_of_the_users_own_code_stands_in() -> None:
+    """Frames of PyTorch and of Python itself say nothing about the user's code.
+
+    python   |train.py(7): main                                   |
+                |train.py(19): step                  |
+                   |torch/optim/adam.py(3): step|
+    host                 |mul|                    |add|      |sum|   |after|
+    """
+    run = Recording()
+    frames = (("train.py(7): main", 0, 100), ("train.py(19): step", 10, 60),
+              ("torch/optim/adam.py(3): step", 15, 40), ("<built-in method mul>", 18, 35))  # fmt: skip
+    for name, start, end in frames:
+        run.event("python_function", name, start, end, run.pid, 1)
+    run.op("mul", 20, 30)
+    run.op("add", 45, 55)
+    run.op("sum", 70, 80)
+    run.op("after", 110, 120)
+    seen = run.linked()
+    assert [module(seen, name) for name in ("mul", "add", "sum", "after")] == [
+        "train.py(19): step", "train.py(19): step", "train.py(7): main", ""
+    ]  # fmt: skip
+
+
 def test_without_frames_the_ranges_around_an_operator_stand_in_steps_left_out() -> None:
     run = Recording()
     run.mark("epoch_0", 0, 100)

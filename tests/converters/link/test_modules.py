@@ -46,8 +46,12 @@ def test_outside_all_modules_the_innermost_line_of_the_users_own_code_stands_in(
     host                 |mul|                    |add|      |sum|   |after|
     """
     run = Recording()
-    frames = (("train.py(7): main", 0, 100), ("train.py(19): step", 10, 60),
-              ("torch/optim/adam.py(3): step", 15, 40), ("<built-in method mul>", 18, 35))  # fmt: skip
+    frames = (
+        ("train.py(7): main", 0, 100),
+        ("train.py(19): step", 10, 60),
+        ("torch/optim/adam.py(3): step", 15, 40),
+        ("<built-in method mul>", 18, 35),
+    )
     for name, start, end in frames:
         run.event("python_function", name, start, end, run.pid, 1)
     run.op("mul", 20, 30)

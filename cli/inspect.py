@@ -9,7 +9,7 @@ import numpy as np
 
 from ..converters.ascend.convert import convert_ascend_path
 from ..converters.chakra import read_graph
-from ..converters.convert import convert_kineto
+from ..converters.convert import convert_trace
 from ..converters.execution_trace import ExecutionTrace, is_structural, read_execution_trace
 from ..converters.files import FileKind, read_bytes, sniff
 from ..converters.kineto import KinetoTrace, Source, read_kineto
@@ -97,7 +97,7 @@ def _thread_count(et: ExecutionTrace) -> int:
 
 def _kineto(path: Path, data: bytes) -> Inspection:
     trace = read_kineto(path, data)
-    graph = convert_kineto(path, data).graph
+    graph = convert_trace(trace).graph
     features = _present(_kineto_features(trace, graph))
     about = ", ".join(
         part

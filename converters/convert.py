@@ -141,12 +141,21 @@ def convert(sources: Sources, *, allow_partial: bool = False, salvage: bool = Fa
 
 def convert_kineto(path: Path, data: bytes | None = None, *, salvage: bool = False) -> Converted:
     """Convert a Kineto trace alone; arguments as `kineto.read_kineto`."""
-    return _from_trace(_read_trace(path, NONE, data, salvage=salvage), None)
+    return convert_trace(read_kineto(path, data, salvage=salvage))
 
 
-def _read_trace(path: Path, rank: int, data: bytes | None = None, *, salvage: bool) -> KinetoTrace:
-    trace = read_kineto(path, data, salvage=salvage)
-    told = rank if rank != NONE else max(0, _rank(trace.rank, trace.world_size, path))
+def convert_trace(trace: KinetoTrace) -> Converted:
+    """Convert a Kineto trace that has been read already."""
+    return _from_trace(_with_rank(trace, NONE), None)
+
+
+def _read_trace(path: Path, rank: int, *, salvage: bool) -> KinetoTrace:
+    return _with_rank(read_kineto(path, salvage=salvage), rank)
+
+
+def _with_rank(trace: KinetoTrace, rank: int) -> KinetoTrace:
+    """The rank given, else what the trace or its name tells."""
+    told = rank if rank != NONE else max(0, _rank(trace.rank, trace.world_size, trace.path))
     return replace(trace, rank=told)
 
 

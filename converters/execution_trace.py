@@ -19,7 +19,6 @@ from .files import FileKind, expect_kind, read_bytes, sniff
 from .kineto_events import json_fault
 
 KNOWN_SCHEMAS = ("1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0", "1.1.1")
-PROCESS_NODE = "[pytorch|profiler|execution_trace|process]"
 STRUCTURAL_PREFIXES = (
     "[pytorch|profiler|execution_trace|",
     "[pytorch|profiler|execution_graph|",

@@ -114,7 +114,6 @@ class _Offloader:
     is_sync: list[bool] = field(default_factory=list)
     edges: list[list[tuple[int, EdgeKind, int]]] = field(default_factory=list)
     row_of: dict[int, int] = field(default_factory=dict)
-    kernel_of: dict[int, int] = field(default_factory=dict)
     last_kernel: int = NONE
     last_collective: int = NONE
     waits: list[int] = field(default_factory=list)
@@ -178,7 +177,6 @@ class _Offloader:
         edges += [(wait, EdgeKind.STREAM_WAIT, device.kernel_gap_ns) for wait in self.waits]
         self.waits.clear()
         self.last_kernel = self._append(row, edges, kernel=True)
-        self.kernel_of[row] = self.last_kernel
 
     def _absorb(self, row: int) -> None:
         """A child of a device-bound operator: no row of its own; its place is the row before."""

@@ -1,6 +1,6 @@
 """Sweeps: evaluate many points of one recorded run, here or on many workers, and find the best."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -122,6 +122,3 @@ def _cost(result: Result) -> float:
 def blocks(points: Sequence[Point], size: int) -> list[Sequence[Point]]:
     """Cut points into blocks, the tasks of a sweep."""
     return [points[first : first + size] for first in range(0, len(points), size)]
-
-
-Progress = Callable[[list[Result]], None]

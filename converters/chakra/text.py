@@ -6,8 +6,6 @@ from .wire import length_field, text_field
 _INPUTS, _OUTPUTS = 8, 9
 _VALUES, _SHAPES, _TYPES = 1, 2, 3
 
-NO_IO = length_field(_INPUTS, b"") + length_field(_OUTPUTS, b"")
-
 
 def encode_io(operator: Operator) -> bytes:
     """Give a node's `inputs` and `outputs` fields."""

@@ -16,7 +16,6 @@ from ...models.graph import Bytes, Int64s
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _VARINT_BITS = 7
-_LONGEST_VARINT = 10
 _MORE = 0x80
 
 Mask = NDArray[np.bool_]

@@ -77,14 +77,16 @@ def assemble(parts: Parts, blocks: list[EdgeBlock], anchored: Int64s, meta: Grap
         meta: of the graph.
     """
     row_of_proto = _row_order(parts)
+    configs, config_of_event = _launch_configs(parts.trace)
     columns = _columns(parts, row_of_proto)
+    columns["launch_config"][row_of_proto[len(parts.host) :]] = config_of_event
     edges = _Edges.collect(blocks, row_of_proto)
     start, end = columns["start_ns"], columns["start_ns"] + columns["duration_ns"]
     edges.hang_on_origin(row_of_proto[anchored], start)
     edges.hang_on_origin(edges.rows_without_predecessor(len(start)), start)
     edge_start = edges.sort(len(start))
     settled = settle(edge_start, edges.source, edges.lag_ns, start, end)
-    names, name_columns = _names(parts, columns)
+    names, name_columns = _names(parts, columns, row_of_proto)
     columns.update(name_columns)
     lanes = _lanes(parts.trace)
     graph = ExecutionGraph(
@@ -96,7 +98,7 @@ def assemble(parts: Parts, blocks: list[EdgeBlock], anchored: Int64s, meta: Grap
         names=names,
         lanes=lanes,
         operators=parts.described.operators.table,
-        launch_configs=_launch_configs(parts.trace)[0],
+        launch_configs=configs,
         collectives=parts.described.collectives.table,
         steps=_steps(parts, row_of_proto),
         meta=meta,
@@ -227,7 +229,6 @@ def _fill_device(
     columns["operator"][at_device] = parts.described.operator_of_device
     columns["collective"][at_device] = found.of_device
     columns["sequence"][at_device] = found.device_sequence
-    columns["launch_config"][at_device] = _launch_configs(trace)[1]
     columns["bytes"][at_device] = _by_saying(
         device, [whole(args.bytes, 0) for args in device.sayings]
     )
@@ -274,7 +275,9 @@ def _by_saying(device: EventTable, values: list[int]) -> Int64s:
     return np.array([*values, NONE], dtype=np.int64)[device.saying]
 
 
-def _names(parts: Parts, columns: dict[str, Int64s]) -> tuple[tuple[str, ...], dict[str, Int64s]]:
+def _names(
+    parts: Parts, columns: dict[str, Int64s], row_of_proto: Int64s
+) -> tuple[tuple[str, ...], dict[str, Int64s]]:
     """Give the names in use and the three columns that point into them."""
     trace, host = parts.trace, parts.host
     step_names = np.array(
@@ -285,7 +288,6 @@ def _names(parts: Parts, columns: dict[str, Int64s]) -> tuple[tuple[str, ...], d
         trace.host.name[np.maximum(host.event, 0)] if len(trace.host) else 0,
         step_names[np.clip(-2 - host.event, 0, len(step_names) - 1)],
     )
-    row_of_proto = _row_order(parts)
     name = np.full(len(columns["kind"]), NONE, dtype=np.int64)
     name[row_of_proto[: len(host)]] = of_host
     name[row_of_proto[len(host) :]] = trace.device.name

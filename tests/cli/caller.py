@@ -55,6 +55,17 @@ def call(*arguments: str | Path) -> Said:
     return Said(code, out.getvalue(), err.getvalue())
 
 
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Calls one verb; gives exit code, stdout and stderr."""
+
+    verb: str
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        said = call(self.verb, *arguments)
+        return said.code, said.out, said.err
+
+
 def call_apart(*arguments: str | Path, folder: Path | None = None) -> Said:
     """Run `python -m etsim ...` in a process of its own, on this checkout."""
     links = ROOT / ".links"

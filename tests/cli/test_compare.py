@@ -3,39 +3,20 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from etsim.cli.main import main
+from etsim.tests.cli.caller import Runner
 
 RECORDED = Path(__file__).resolve().parents[2] / "examples" / "recorded"
 MLP = str(RECORDED / "mlp.trace.json.gz")
 DDP = str(RECORDED / "ddp.trace.*.json.gz")
 
 
-class Runner:
-    """Run `etsim compare ...`; give exit code, stdout and stderr."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["etsim", "compare", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        told = self._capsys.readouterr()
-        return code, told.out, told.err
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
-    return Runner(monkeypatch, capsys)
+def run() -> Runner:
+    return Runner("compare")
 
 
 def test_the_headline_names_the_ratio_first(run: Runner) -> None:

@@ -1,37 +1,18 @@
 """`etsim hw` as a user calls it: what it prints, and what it returns."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from etsim.cli.main import main
+from etsim.tests.cli.caller import Runner
 
 GOOD = Path(__file__).resolve().parents[2] / "examples" / "a100.yaml"
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Runner":
-    return Runner(monkeypatch, capsys)
-
-
-class Runner:
-    """Run `etsim hw ...`; give exit code, stdout and stderr."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["etsim", "hw", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        told = self._capsys.readouterr()
-        return code, told.out, told.err
+def run() -> Runner:
+    return Runner("hw")
 
 
 def test_list_says_how_many_then_one_line_a_device(run: Runner) -> None:

@@ -78,6 +78,10 @@ class EdgeKind(IntEnum):
     EXTERNAL = 9  # work outside the window; the lag is its measured time
 
 
+# Edges whose lag is time of a host thread: it scales with the host.
+HOST_TIME_EDGES = (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER)
+
+
 class LaneKind(IntEnum):
     """Whether a lane is a host thread or a device stream."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..models.costs.kernel_rules import KernelRules
 from ..models.costs.price import Priced, price
-from ..models.graph import Category, EdgeKind, ExecutionGraph, Int64s, Provenance
+from ..models.graph import HOST_TIME_EDGES, Category, ExecutionGraph, Int64s, Provenance
 from ..models.hardware import Hardware
 from ..models.merge import merge_ranks
 from ..models.offload import needs_offload, offload
@@ -179,7 +179,7 @@ def _shifted(
     duration = np.rint(priced.duration_ns * factor).astype(np.int64)
     lag = priced.lag_ns
     if class_name == HOST_CLASS:
-        host_lag = np.isin(graph.edge_kind, (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER))
+        host_lag = np.isin(graph.edge_kind, HOST_TIME_EDGES)
         by_row = float(np.exp(sign * Z_90 * np.median(priced.spread[rows])))
         lag = np.where(host_lag, np.rint(lag * by_row), lag).astype(np.int64)
     return duration, lag

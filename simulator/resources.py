@@ -8,7 +8,7 @@ import numpy as np
 
 from ..models.costs.bound import Bound
 from ..models.costs.collectives import canonical_kind, link_for, transfer_ns
-from ..models.graph import NONE, Bytes, Category, EdgeKind, ExecutionGraph, Int32s
+from ..models.graph import HOST_TIME_EDGES, NONE, Bytes, Category, EdgeKind, ExecutionGraph, Int32s
 from ..models.hardware import Hardware, Link, LinkTier
 
 LINK_CATEGORIES = (Category.COLLECTIVE, Category.SEND, Category.RECV)
@@ -85,7 +85,7 @@ def cost_classes(graph: ExecutionGraph, bound: Bytes) -> CostClasses:
     row[category == Category.LAUNCH] = RowClass.LAUNCH
     messages = _number_messages(graph, row)
     edge = np.full(graph.edge_count, NONE, dtype=np.int32)
-    edge[np.isin(graph.edge_kind, (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER))] = EdgeClass.HOST
+    edge[np.isin(graph.edge_kind, HOST_TIME_EDGES)] = EdgeClass.HOST
     edge[graph.edge_kind == EdgeKind.LAUNCH] = EdgeClass.LAUNCH
     return CostClasses(row, edge, messages)
 

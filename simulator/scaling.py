@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.errors import UsageError
-from ..models.graph import NONE, Category, EdgeKind, ExecutionGraph, Int64s
+from ..models.graph import HOST_TIME_EDGES, NONE, Category, ExecutionGraph, Int64s
 
 Mask = NDArray[np.bool_]
 
@@ -43,7 +43,6 @@ _CATEGORIES: dict[ScaleTarget, tuple[Category, ...]] = {
     ScaleTarget.HOST: (Category.HOST, Category.LAUNCH, Category.ANNOTATION),
     ScaleTarget.LAUNCH: (Category.LAUNCH,),
 }
-_HOST_EDGES = (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER)  # their lags are host time
 _PLAIN = ", ".join(f"{target}=F" for target in _CATEGORIES)
 REMEDY = f"one of {_PLAIN}, 'name:GLOB=F' with a factor F of 0 or more"
 
@@ -110,7 +109,7 @@ def apply_scales(
             )
         row_factor[rows] *= scale.factor
         if scale.target is ScaleTarget.HOST:
-            edge_factor[np.isin(graph.edge_kind, _HOST_EDGES)] *= scale.factor
+            edge_factor[np.isin(graph.edge_kind, HOST_TIME_EDGES)] *= scale.factor
     return scaled(duration_ns, row_factor), scaled(lag_ns, edge_factor)
 
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from ..graph import Category, EdgeKind, ExecutionGraph, Int64s, Provenance
+from ..graph import HOST_TIME_EDGES, Category, EdgeKind, ExecutionGraph, Int64s, Provenance
 from ..hardware import DeviceKind, Hardware
 from .bound import Bound
 from .row_prices import RowPrices
 
 HOST_CATEGORIES = (Category.HOST, Category.LAUNCH, Category.ANNOTATION, Category.SYNC)
-_BY_SPEED = (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER)
 _BY_LATENCY = (EdgeKind.LAUNCH, EdgeKind.SYNC)
 _BY_GAP = (EdgeKind.STREAM_ORDER, EdgeKind.STREAM_WAIT)
 
@@ -69,7 +68,7 @@ def _ratio(source_ns: int, target_ns: int) -> float:
 def price_lags(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Int64s:
     """Give the lags on the target, shape (edges,); external work stays as measured."""
     ratios = np.ones(len(EdgeKind))
-    ratios[list(_BY_SPEED)] = speed_ratio(source, target)
+    ratios[list(HOST_TIME_EDGES)] = speed_ratio(source, target)
     if source is not None and source.device.kind is not DeviceKind.CPU:
         a, b = source.device, target.device
         ratios[list(_BY_LATENCY)] = _ratio(a.launch_latency_ns, b.launch_latency_ns)

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..errors import NeedsRecordingError, UsageError
-from ..graph import NONE, Category, EdgeKind, ExecutionGraph
+from ..graph import HOST_TIME_EDGES, NONE, Category, ExecutionGraph
 from .edit import Mask, scaled
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
@@ -28,7 +28,7 @@ def _data_loader(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     rows = _fetching(graph, str(values["name"])) & ~graph.on_device() & ~fixed(graph)
     if factor == 0:
         return scenario.with_graph(without_time(graph, rows & ~_launches(graph)))
-    into = np.isin(graph.edge_kind, (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER))
+    into = np.isin(graph.edge_kind, HOST_TIME_EDGES)
     into &= rows[graph.edge_target()]
     lag = np.where(into, np.rint(graph.edge_lag_ns * factor), graph.edge_lag_ns)
     graph = replace(graph, edge_lag_ns=lag.astype(np.int64))

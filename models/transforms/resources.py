@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import UsageError
-from ..graph import Category, EdgeKind, ExecutionGraph
+from ..graph import HOST_TIME_EDGES, Category, ExecutionGraph
 from ..hardware import Hardware, Link, LinkTier
 from ..specs import load
 from .edit import scaled
@@ -14,13 +14,12 @@ from .registry import Parameter, Transform, Value, number, register
 from .scenario import Scenario
 
 HOST_CATEGORIES = (Category.HOST, Category.LAUNCH, Category.ANNOTATION)
-HOST_EDGES = (EdgeKind.HOST_ORDER, EdgeKind.HANDOVER)
 
 
 def host_scaled(graph: ExecutionGraph, factor: float) -> ExecutionGraph:
     """Multiply all host time by a factor: rows of host threads and the time between them."""
     rows = np.isin(graph.nodes.category, HOST_CATEGORIES)
-    lags = np.isin(graph.edge_kind, HOST_EDGES)
+    lags = np.isin(graph.edge_kind, HOST_TIME_EDGES)
     lag = np.where(lags, np.rint(graph.edge_lag_ns * factor), graph.edge_lag_ns)
     return replace(scaled(graph, rows, factor), edge_lag_ns=lag.astype(np.int64))
 

@@ -25,7 +25,13 @@ from typing import TYPE_CHECKING
 from ..models.errors import AnalysisError, EtsimError, MissingToolError, NeedsRecordingError
 from .atomic import write_atomically
 from .recording_files import folder_aside, put, writable_folder
-from .recording_guards import already_recording, keep_children_out, only_for, replaced
+from .recording_guards import (
+    already_recording,
+    keep_children_out,
+    let_threads_finish,
+    only_for,
+    replaced,
+)
 
 if TYPE_CHECKING:
     from torch.profiler import ExecutionTraceObserver, ProfilerAction, profile
@@ -168,8 +174,16 @@ class _Session:
         self._recording.profiler = self._profiler
 
     def guard(self, stack: ExitStack) -> None:
-        """Until the stack unwinds, keep rivals out and notice when process groups go."""
+        """Until the stack unwinds, keep rivals out, lose no range, notice when groups go."""
         torch, name = self._torch, self._recording.name
+        stop = self._observer.stop
+
+        def stop_when_quiet() -> None:
+            if self._observer.is_running():  # type: ignore[no-untyped-call]
+                let_threads_finish()
+            stop()
+
+        stack.enter_context(replaced(self._observer, "stop", stop_when_quiet))
         own = (self._observer, self._profiler)  # the profiler makes its inner one when it starts
         observer, inner = torch.profiler.ExecutionTraceObserver, torch.autograd.profiler.profile
         stack.enter_context(only_for(observer, "register_callback", lambda it: it is own[0], name))

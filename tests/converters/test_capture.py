@@ -4,12 +4,14 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from etsim.converters.capture import CaptureOptions, capture
+from etsim.converters.recording_guards import THREADS
 from etsim.models.errors import EtsimError, MissingToolError, NeedsRecordingError, UsageError
 from etsim.tests.recorded_pair import read_pair
 
@@ -47,6 +49,32 @@ def test_a_thread_of_the_body_is_recorded_on_both_sides(torch: ModuleType, tmp_p
         worker.join()
     pair = read_pair(tmp_path, "run")
     assert pair.names["aten::add"] == 1
+    assert pair.unmatched == []
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not THREADS.exists(), reason="needs /proc to see what the threads do")
+def test_a_range_that_a_thread_closes_just_after_the_body_is_in_both_files(
+    torch: ModuleType, tmp_path: Path
+) -> None:
+    """body: . . . |      thread: [ late: mm ... | ... ]"""
+    begun = threading.Event()
+    square = torch.ones(64, 64)
+
+    def late() -> None:
+        with torch.profiler.record_function("late"):
+            begun.set()
+            until = time.monotonic() + 0.05
+            while time.monotonic() < until:
+                torch.mm(square, square)
+
+    worker = threading.Thread(target=late)
+    with capture(tmp_path):
+        worker.start()
+        begun.wait()
+    worker.join()
+    pair = read_pair(tmp_path, "run")
+    assert pair.names["late"] == pair.annotations["late"] == 1
     assert pair.unmatched == []
 
 

@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..models.costs.kernel_rules import KernelRules
 from ..models.costs.price import Priced, price
-from ..models.graph import HOST_TIME_EDGES, Category, ExecutionGraph, Int64s, Provenance
+from ..models.graph import HOST_TIME_EDGES, NONE, Category, ExecutionGraph, Provenance
 from ..models.hardware import Hardware
 from ..models.merge import merge_ranks
 from ..models.offload import needs_offload, offload
 from ..models.timeline import Timeline, measured
 from .replay import replay
 from .scaling import Scale, apply_scales
+from .scenarios import CostTables
+from .totals import scenario_totals
 
 # 90 % of a normal distribution lies within this many standard deviations.
 Z_90 = 1.645
@@ -155,34 +156,37 @@ def interval(graph: ExecutionGraph, priced: Priced, timeline: Timeline) -> tuple
     total ± z √Σ_c (T(c up) - T)².
     """
     base = total_ns(timeline)
-    up = down = 0.0
-    for index, name in enumerate(priced.classes):
-        rows = (priced.cost_class == index) & (priced.spread > 0)
-        if not rows.any():
-            continue
-        for sign in (1, -1):
-            changed = total_ns(replay(graph, *_shifted(graph, priced, rows, name, sign))) - base
-            up += changed**2 if sign > 0 else 0
-            down += changed**2 if sign < 0 else 0
+    doubtful = np.unique(priced.cost_class[priced.spread > 0]).tolist()
+    if not doubtful:
+        return base, base
+    totals = scenario_totals(graph, _pushed(graph, priced, doubtful)).tolist()
+    up = sum(float((total - base) ** 2) for total in totals[: len(doubtful)])
+    down = sum(float((total - base) ** 2) for total in totals[len(doubtful) :])
     return max(0, round(base - down**0.5)), round(base + up**0.5)
 
 
-def _shifted(
-    graph: ExecutionGraph,
-    priced: Priced,
-    rows: NDArray[np.bool_],
-    class_name: str,
-    sign: int,
-) -> tuple[Int64s, Int64s]:
-    """Durations and lags with one class at an end of its 90 % interval."""
-    factor = np.exp(sign * Z_90 * np.where(rows, priced.spread, 0.0))
-    duration = np.rint(priced.duration_ns * factor).astype(np.int64)
-    lag = priced.lag_ns
-    if class_name == HOST_CLASS:
-        host_lag = np.isin(graph.edge_kind, HOST_TIME_EDGES)
-        by_row = float(np.exp(sign * Z_90 * np.median(priced.spread[rows])))
-        lag = np.where(host_lag, np.rint(lag * by_row), lag).astype(np.int64)
-    return duration, lag
+def _pushed(graph: ExecutionGraph, priced: Priced, doubtful: Sequence[int]) -> CostTables:
+    """Give one scenario a class at the upper end of its 90 % interval, then one at the lower."""
+    spreads, level = np.unique(priced.spread, return_inverse=True)
+    line = priced.cost_class * len(spreads) + level  # rows of one class and spread share a line
+    rows = np.ones((len(priced.classes) * len(spreads), 2 * len(doubtful)))
+    edges = np.ones((1, rows.shape[1]))
+    for place, index in enumerate(doubtful):
+        lines = slice(index * len(spreads), (index + 1) * len(spreads))
+        usual = np.median(priced.spread[(priced.cost_class == index) & (priced.spread > 0)])
+        for scenario, sign in ((place, 1), (place + len(doubtful), -1)):
+            rows[lines, scenario] = np.exp(sign * Z_90 * spreads)
+            if priced.classes[index] == HOST_CLASS:
+                edges[0, scenario] = np.exp(sign * Z_90 * usual)
+    host_time = np.where(np.isin(graph.edge_kind, HOST_TIME_EDGES), 0, NONE)
+    return CostTables(
+        row_class=line.astype(np.int32),
+        work=priced.duration_ns,
+        work_price=rows,
+        lag_ns=priced.lag_ns,
+        edge_class=host_time.astype(np.int32),
+        lag_factor=edges,
+    )
 
 
 def _warnings(graphs: Sequence[ExecutionGraph], offloaded: bool) -> list[str]:

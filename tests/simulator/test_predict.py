@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from etsim.models.costs.price import Priced, price
 from etsim.models.errors import NeedsRecordingError, RankError
 from etsim.models.graph import (
+    HOST_TIME_EDGES,
     Category,
     Collective,
     EdgeKind,
@@ -18,10 +22,11 @@ from etsim.models.graph import (
 from etsim.models.graph_builder import GraphBuilder
 from etsim.models.specs import load
 from etsim.models.timeline import Timeline, measured
-from etsim.simulator.predict import predict, region, total_ns
+from etsim.simulator.predict import HOST_CLASS, Z_90, interval, predict, region, total_ns
 from etsim.simulator.replay import replay
 from etsim.simulator.scaling import parse_scale
 from etsim.simulator.summary import summarise
+from etsim.tests.simulator.small_graphs import small_graphs
 
 A100, H100, CPU = load("a100"), load("h100"), load("cpu-cloud-2core")
 MM = Operator("aten::mm", input_shapes=((4096, 4096), (4096, 4096)), input_types=("half", "half"))
@@ -174,3 +179,40 @@ def test_replay_never_starts_before_the_window() -> None:
     p = b.add("p", lane, duration_ns=10)
     b.add("v", lane, after=[(p, EdgeKind.LAUNCH, -50)])
     assert replay(b.build()).start_ns.tolist() == [0, 0]
+
+
+def interval_class_by_class(
+    graph: ExecutionGraph, priced: Priced, timeline: Timeline
+) -> tuple[int, int]:
+    """The plain way: one replay for each class and sign."""
+    base = total_ns(timeline)
+    squares = {1: 0.0, -1: 0.0}
+    for index, name in enumerate(priced.classes):
+        rows = (priced.cost_class == index) & (priced.spread > 0)
+        for sign in squares if rows.any() else ():
+            factor = np.exp(sign * Z_90 * np.where(rows, priced.spread, 0.0))
+            lag = priced.lag_ns.copy()
+            if name == HOST_CLASS:
+                by_row = np.exp(sign * Z_90 * np.median(priced.spread[rows]))
+                host = np.isin(graph.edge_kind, HOST_TIME_EDGES)
+                lag[host] = np.rint(lag[host] * by_row).astype(np.int64)
+            duration = np.rint(priced.duration_ns * factor).astype(np.int64)
+            squares[sign] += (total_ns(replay(graph, duration, lag)) - base) ** 2
+    return max(0, round(base - squares[-1] ** 0.5)), round(base + squares[1] ** 0.5)
+
+
+@given(small_graphs(), st.data())
+@settings(max_examples=60)
+def test_the_interval_is_that_of_replays_class_by_class(
+    graph: ExecutionGraph, data: st.DataObject
+) -> None:
+    count = len(graph)
+    spreads = st.sampled_from([0.0, 0.05, 0.3, 0.71])
+    priced = replace(
+        price(graph, A100, A100),
+        classes=("fixed", "matmul", HOST_CLASS, "never met"),
+        cost_class=np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))),
+        spread=np.array(data.draw(st.lists(spreads, min_size=count, max_size=count))),
+    )
+    line = replay(graph, priced.duration_ns, priced.lag_ns)
+    assert interval(graph, priced, line) == interval_class_by_class(graph, priced, line)

@@ -12,14 +12,14 @@ operator that gives out a storage which it was not given has made a new one.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.graph import Int64s
+from ..models.graph import NONE, Int64s
+from ..models.memory.plan import BACKWARD, FORWARD, OPTIMIZER, Use
 from .execution_trace import Arguments, ExecutionTrace
 
 _TENSOR = re.compile(rb'\[\s*\d+,\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+),\s*"[a-z]+[^"]*"\s*\]')
@@ -28,24 +28,41 @@ TENSOR_FIELDS = 6  # tensor id, storage id, offset, elements, bytes an element, 
 _OPTIMIZER = "Optimizer.step"
 _BACKWARD = "autograd::engine::evaluate_function"
 _ACCUMULATE = "torch::autograd::AccumulateGrad"
+_COLLECTIVE = "c10d::"
 
 
-class Use(StrEnum):
-    """What a storage is for."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Storages:
+    """Every life of a storage, shape (lives,) each; nodes are places in the execution trace.
 
-    PARAMETER = "parameters"
-    GRADIENT = "gradients"
-    OPTIMIZER_STATE = "optimizer state"
-    ACTIVATION = "activations"
-    OTHER = "other"
+    Attributes:
+        id: the storage's own, used again by later lives.
+        origin: the node that made it, or the first that touched it.
+        made: whether it began inside the recording.
+        forward_last, backward_last: its last touch in forward and in backward, NONE without one.
+        phase: of each node, shape (nodes,).
+    """
+
+    id: Int64s
+    size_bytes: Int64s
+    first: Int64s
+    last: Int64s
+    forward_last: Int64s
+    backward_last: Int64s
+    origin: Int64s
+    made: NDArray[np.bool_]
+    use: NDArray[np.object_]
+    phase: Int64s
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """Bytes at the moment of the peak, by use, and the peak itself."""
+    """Bytes at the peak, by use; at which node it is; and the lives it is made of."""
 
     peak_bytes: int
     by_use: dict[Use, int]
+    at: int
+    storages: Storages
 
     def as_properties(self) -> tuple[tuple[str, str], ...]:
         """Give them as graph properties, `memory.<use>` in bytes."""
@@ -62,12 +79,15 @@ class _Touches:
 
     Attributes:
         made: lives that began inside the recording; the others were there before.
+        origins, ids: of each life, counted from 1: the node that began it, and its storage's id.
     """
 
     node: Int64s
     storage: Int64s
     extent_bytes: Int64s
     made: frozenset[int]
+    origins: Int64s
+    ids: Int64s
 
 
 def memory_use(et: ExecutionTrace) -> MemoryUse | None:
@@ -84,11 +104,36 @@ def memory_use(et: ExecutionTrace) -> MemoryUse | None:
     np.minimum.at(first, index, touches.node)
     np.maximum.at(last, index, touches.node)
     was_there = np.array([life not in touches.made for life in storages.tolist()], dtype=bool)
-    use = _uses(et, touches, index, was_there)
+    phase = _phases(et)
+    use = _uses(phase[touches.node], index, was_there)
+    sent = np.array([name.startswith(_COLLECTIVE) for name in et.name], dtype=bool)
+    use[_touched(sent[touches.node], index, count) & was_there & (use == Use.ACTIVATION)] = (
+        Use.BUCKET
+    )
     # what lives across optimiser steps is there all the time, also before its first touch
-    lasting = np.isin(use, (Use.PARAMETER, Use.OPTIMIZER_STATE))
+    lasting = np.isin(use, (Use.PARAMETER, Use.OPTIMIZER_STATE, Use.BUCKET))
     first[lasting], last[lasting] = 0, len(et)
-    return _peak(size, first, last, use)
+    lives = Storages(
+        id=touches.ids[storages - 1],
+        size_bytes=size,
+        first=first,
+        last=last,
+        forward_last=_last_in(phase, FORWARD, touches, index),
+        backward_last=_last_in(phase, BACKWARD, touches, index),
+        origin=touches.origins[storages - 1],
+        made=~was_there,
+        use=use,
+        phase=phase,
+    )
+    return _peak(lives)
+
+
+def _last_in(phase: Int64s, which: int, touches: _Touches, index: Int64s) -> Int64s:
+    """Give the last touch of each life in a phase, NONE without one."""
+    last = np.full(len(np.unique(index)), NONE, dtype=np.int64)
+    rows = phase[touches.node] == which
+    np.maximum.at(last, index[rows], touches.node[rows])
+    return last
 
 
 def _touches(et: ExecutionTrace) -> _Touches:
@@ -109,6 +154,8 @@ def _touches(et: ExecutionTrace) -> _Touches:
         np.array(walk.lives, dtype=np.int64),
         np.array(walk.extents, dtype=np.int64),
         frozenset(walk.made),
+        np.array(walk.origins, dtype=np.int64),
+        np.array(walk.ids, dtype=np.int64),
     )
 
 
@@ -166,58 +213,68 @@ class _Walk:
     life_of: dict[int, int] = field(default_factory=dict)
     made_by: dict[int, int] = field(default_factory=dict)
     made: set[int] = field(default_factory=set)
-    given: dict[int, set[int]] = field(default_factory=dict)
-    count: int = 0
+    given: dict[int, tuple[int, set[int]]] = field(default_factory=dict)
+    origins: list[int] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
 
     def enter(self, node: int, et: ExecutionTrace) -> None:
         """A node begins: it touches what it is given."""
         tensors = _tensors(et.inputs[node])
-        self.given[node] = {storage for storage, _ in tensors}
+        self.given[node] = len(self.nodes), {storage for storage, _ in tensors}
         for tensor in tensors:
             self._touch(node, tensor)
 
     def leave(self, node: int, now: int, et: ExecutionTrace) -> None:
         """A node ends: what it gives out and was not given is new, unless made inside it."""
-        given = self.given.pop(node)
+        begin, given = self.given.pop(node)
         for tensor in _tensors(et.outputs[node]):
             storage = tensor[0]
             if storage not in given and self.made_by.get(storage, -1) < node:
-                self.life_of[storage] = self._new_life()
-                self.made.add(self.count)
+                before = self.life_of.get(storage)
+                self.life_of[storage] = self._new_life(node, storage)
+                self._move_touches(begin, before)
+                self.made.add(len(self.ids))
                 self.made_by[storage] = node
             self._touch(now, tensor)
 
     def _touch(self, node: int, tensor: tuple[int, int]) -> None:
         storage, extent_bytes = tensor
         if storage not in self.life_of:
-            self.life_of[storage] = self._new_life()
+            self.life_of[storage] = self._new_life(node, storage)
         self.nodes.append(node)
         self.lives.append(self.life_of[storage])
         self.extents.append(extent_bytes)
 
-    def _new_life(self) -> int:
-        self.count += 1
-        return self.count
+    def _move_touches(self, begin: int, before: int | None) -> None:
+        """Give the newest life what its maker's own calls touched of it: they come before."""
+        for place in range(begin, len(self.lives)):
+            if self.lives[place] == before:
+                self.lives[place] = len(self.ids)
+
+    def _new_life(self, node: int, storage: int) -> int:
+        self.origins.append(node)
+        self.ids.append(storage)
+        return len(self.ids)
 
 
-def _uses(
-    et: ExecutionTrace, touches: _Touches, index: Int64s, was_there: NDArray[np.bool_]
-) -> NDArray[np.object_]:
-    """Tell each storage's use from which phases touch it and whether it was there before."""
-    phase = _phases(et)[touches.node]
-
-    def touched(which: int) -> NDArray[np.bool_]:
-        flags = np.zeros(len(was_there), dtype=bool)
-        flags[index[phase == which]] = True
-        return flags
-
-    forward, backward, optimizer = touched(0), touched(1), touched(2)
+def _uses(phase: Int64s, index: Int64s, was_there: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Tell each life's use from the phases of its touches and whether it was there before."""
+    forward, backward, optimizer = (
+        _touched(phase == which, index, len(was_there)) for which in (FORWARD, BACKWARD, OPTIMIZER)
+    )
     use = np.full(len(was_there), Use.OTHER, dtype=object)
     use[~optimizer & (forward | backward)] = Use.ACTIVATION
     use[optimizer & backward & ~was_there] = Use.GRADIENT
     use[optimizer & ~forward & ~backward & was_there] = Use.OPTIMIZER_STATE
     use[optimizer & forward & was_there] = Use.PARAMETER
     return use
+
+
+def _touched(touches: NDArray[np.bool_], index: Int64s, count: int) -> NDArray[np.bool_]:
+    """Tell which lives any of some touches is of."""
+    flags = np.zeros(count, dtype=bool)
+    flags[index[touches]] = True
+    return flags
 
 
 def _phases(et: ExecutionTrace) -> Int64s:
@@ -236,13 +293,9 @@ def _phases(et: ExecutionTrace) -> Int64s:
     return phase
 
 
-def _peak(
-    size: Int64s,
-    first: Int64s,
-    last: Int64s,
-    use: NDArray[np.object_],
-) -> MemoryUse:
+def _peak(lives: Storages) -> MemoryUse:
     """Sum the living storages at every node and look at the largest moment."""
+    size, first, last = lives.size_bytes, lives.first, lives.last
     end = int(last.max()) + 2
     change = np.zeros(end + 1, dtype=np.int64)
     np.add.at(change, first, size)
@@ -250,5 +303,5 @@ def _peak(
     living = np.cumsum(change)
     at = int(living.argmax())
     alive = (first <= at) & (last >= at)
-    by_use = {u: int(size[alive & (use == u)].sum()) for u in Use}
-    return MemoryUse(int(living[at]), {u: b for u, b in by_use.items() if b})
+    by_use = {u: int(size[alive & (lives.use == u)].sum()) for u in Use}
+    return MemoryUse(int(living[at]), {u: b for u, b in by_use.items() if b}, at, lives)

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 
 from etsim.converters.execution_trace import read_execution_trace
-from etsim.converters.memory import Use, memory_use
+from etsim.converters.memory import memory_use
+from etsim.models.memory.plan import Use
 
 RECORDED = Path(__file__).resolve().parents[2] / "examples" / "recorded"
 Tensor = list[int | str]
@@ -123,3 +124,21 @@ def test_adam_keeps_two_states_for_every_parameter_of_the_recorded_transformer()
 
 def test_a_trace_without_tensors_has_no_memory_to_tell(tmp_path: Path) -> None:
     assert memory_use(read_execution_trace(recorded(tmp_path, node(3, "aten::a")))) is None
+
+
+def test_what_a_maker_s_own_calls_touch_is_of_the_new_storage(tmp_path: Path) -> None:
+    """Storage 1 ends with b; mm makes it anew, and its inner call reads it before mm has ended.
+
+    Else 1 would live from a to the inner call, over c's 50.
+    """
+    path = recorded(
+        tmp_path,
+        node(3, "aten::a", outputs=[tensor(1, 40)]),
+        node(4, "aten::b", inputs=[tensor(1, 40)]),
+        node(5, "aten::c", outputs=[tensor(2, 50)]),
+        node(6, "aten::mm", outputs=[tensor(1, 40)]),
+        node(7, "aten::resolve_conj", parent=6, inputs=[tensor(1, 40)]),
+    )
+    use = memory_use(read_execution_trace(path))
+    assert use is not None
+    assert use.peak_bytes == 50 * 4

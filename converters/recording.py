@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..models.graph import ExecutionGraph, Int64s
-from .kineto import EventTable
+from .event_table import EventTable
 
 
 def _no_times() -> Int64s:

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
-from importlib.resources import files
-
-import yaml
 
 from ..errors import SpecError
 from ..hardware import Hardware
@@ -16,6 +13,7 @@ from .constants import (
     MatmulConstants,
     RowConstants,
 )
+from .own_yaml import read_own_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,9 @@ class ConstantSets:
 @lru_cache(maxsize=1)
 def default_constants() -> ConstantSets:
     """Give the constants that come with etsim, fitted by benchmarks/accuracy/fit.py."""
-    text = files("etsim.models.costs").joinpath("constants.yaml").read_text(encoding="utf-8")
-    return with_values(ConstantSets(), yaml.safe_load(text)["constants"], "constants.yaml")
+    return with_values(
+        ConstantSets(), read_own_yaml("constants.yaml")["constants"], "constants.yaml"
+    )
 
 
 def with_values(
@@ -92,8 +91,7 @@ _OVERRIDES: Mapping[str, tuple[tuple[str, ...], str]] = {
 def _for_vendor(vendor: str) -> ConstantSets:
     """Give the default constants times what is known of a vendor."""
     sets = default_constants()
-    text = files("etsim.models.costs").joinpath("vendor_priors.yaml").read_text(encoding="utf-8")
-    factors: Mapping[str, Mapping[str, float]] = yaml.safe_load(text).get(vendor, {})
+    factors = read_own_yaml("vendor_priors.yaml").get(vendor, {})
     values = {
         name: {key: factor * getattr(getattr(sets, name), key) for key, factor in given.items()}
         for name, given in factors.items()

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
 
 from ..errors import InputError, SpecError
+from .own_yaml import read_own_yaml
 from .tensors import ITEM_BYTES
 from .work_values import WorkClass
 
@@ -62,11 +62,15 @@ def read_rules(text: str, where: str | Path) -> KernelRules:
     Raises:
         SpecError: every fault of the file at once, each with its place.
     """
-    faults: dict[str, str] = {}
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SpecError(where, {"(file)": f"not YAML: {' '.join(str(error).split())}"}) from error
+    return _checked(data, where)
+
+
+def _checked(data: object, where: str | Path) -> KernelRules:
+    faults: dict[str, str] = {}
     if not isinstance(data, Mapping):
         raise SpecError(where, {"(file)": "must hold the key `rules`"})
     known = {*map(str, WorkClass)}
@@ -112,8 +116,7 @@ def _pattern(text: str, key: str, faults: dict[str, str]) -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def default_rules() -> KernelRules:
     """Give the rules that come with etsim."""
-    source = files(__package__).joinpath("kernel_rules.yaml")
-    return read_rules(source.read_text(encoding="utf-8"), "kernel_rules.yaml")
+    return _checked(read_own_yaml("kernel_rules.yaml"), "kernel_rules.yaml")
 
 
 def with_own_rules(path: Path) -> KernelRules:

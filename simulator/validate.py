@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.costs.device_prices import DEVICE_CATEGORIES
+from ..models.costs.device_work import DEVICE_CATEGORIES
 from ..models.errors import AnalysisError
 from ..models.graph import NONE, Category, ExecutionGraph
 from ..models.hardware import Hardware

@@ -1,11 +1,13 @@
 """Host time on another machine: by the hosts' speeds and launch costs, never by a GPU ratio."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph import HOST_TIME_EDGES, Category, EdgeKind, ExecutionGraph, Int64s, Provenance
 from ..hardware import DeviceKind, Hardware
 from .bound import Bound
 from .row_prices import RowPrices
+from .terms import Lines, Term
 
 HOST_CATEGORIES = (Category.HOST, Category.LAUNCH, Category.ANNOTATION, Category.SYNC)
 _BY_LATENCY = (EdgeKind.LAUNCH, EdgeKind.SYNC)
@@ -39,20 +41,26 @@ def host_spread(source: Hardware | None, target: Hardware) -> float:
     return SAME_SPEED_SPREAD if speed_ratio(source, target) == 1.0 else STATED_SPREAD
 
 
+def host_terms(graph: ExecutionGraph, source: Hardware | None) -> list[Term]:
+    """Scale the rows of host threads: launch calls by their cost, the others by speed."""
+    category = graph.nodes.category
+    rows = np.flatnonzero(np.isin(category, HOST_CATEGORIES))
+    measured = graph.nodes.duration_ns[rows].astype(np.float64)
+    launches = (category[rows] == Category.LAUNCH).astype(np.int64)
+
+    def lines(target: Hardware) -> Lines:
+        return Lines.rates(np.array([speed_ratio(source, target), launch_ratio(source, target)]))
+
+    return [Term(rows, measured, launches, lines)]
+
+
 def price_host_rows(
     graph: ExecutionGraph, source: Hardware | None, target: Hardware, prices: RowPrices
 ) -> None:
     """Scale the rows of host threads."""
-    category = graph.nodes.category
-    launches = np.flatnonzero(category == Category.LAUNCH)
-    others = np.flatnonzero(np.isin(category, HOST_CATEGORIES) & (category != Category.LAUNCH))
-    for rows, ratio in (
-        (launches, launch_ratio(source, target)),
-        (others, speed_ratio(source, target)),
-    ):
-        measured = graph.nodes.duration_ns[rows].astype(np.float64)
-        prices.put(rows, measured * ratio, Provenance.SCALED, Bound.HOST)
-        prices.doubt(rows, "host", host_spread(source, target))
+    for term in host_terms(graph, source):
+        prices.put(term.rows, term.cost_ns(term.lines(target)), Provenance.SCALED, Bound.HOST)
+        prices.doubt(term.rows, "host", host_spread(source, target))
     if source is None:
         prices.warnings.append("the recording's machine is unknown: host time is kept as measured")
     elif {"host.relative_speed"} & (source.defaulted | target.defaulted):
@@ -67,10 +75,16 @@ def _ratio(source_ns: int, target_ns: int) -> float:
 
 def price_lags(graph: ExecutionGraph, source: Hardware | None, target: Hardware) -> Int64s:
     """Give the lags on the target, shape (edges,); external work stays as measured."""
+    ratios = lag_ratios(source, target)
+    return np.rint(graph.edge_lag_ns * ratios[graph.edge_kind]).astype(np.int64)
+
+
+def lag_ratios(source: Hardware | None, target: Hardware) -> NDArray[np.float64]:
+    """Give what lags of each kind are multiplied by, shape (kinds,)."""
     ratios = np.ones(len(EdgeKind))
     ratios[list(HOST_TIME_EDGES)] = speed_ratio(source, target)
     if source is not None and source.device.kind is not DeviceKind.CPU:
         a, b = source.device, target.device
         ratios[list(_BY_LATENCY)] = _ratio(a.launch_latency_ns, b.launch_latency_ns)
         ratios[list(_BY_GAP)] = _ratio(a.kernel_gap_ns, b.kernel_gap_ns)
-    return np.rint(graph.edge_lag_ns * ratios[graph.edge_kind]).astype(np.int64)
+    return ratios

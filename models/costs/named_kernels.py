@@ -1,27 +1,16 @@
-"""Kernels known by name alone: their measured time is carried over by the ratio of one rate."""
+"""Kernels known by name alone: their measured time is carried over by the ratio of one rate.
+
+What lies above the shortest kernel is scaled by the rates, the rest by the shortest kernels.
+"""
 
 from math import sqrt
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..hardware import DeviceKind, Hardware
-from .device_model import floor_ns, link_gbps, staging_gbps
+from .device_model import link_gbps, staging_gbps
 from .figures import figures_for, peak_tflops, streaming_share
 from .work_values import Unit, Work
 
-Float64s = NDArray[np.float64]
 TYPICAL_POWER = 0.58  # TFLOP/s a watt, as matmul's default
-
-
-def rescaled_ns(
-    measured_ns: Float64s, ratio: Float64s, source: Hardware, target: Hardware
-) -> Float64s:
-    """Scale what lies above the shortest kernel by a ratio of rates, the rest by the floors."""
-    at_source, at_target = floor_ns(source), floor_ns(target)
-    floor = np.minimum(measured_ns, at_source) * at_target / at_source
-    scaled: Float64s = floor + np.maximum(0.0, measured_ns - at_source) * ratio
-    return scaled
 
 
 def rate_ratio(work: Work, source: Hardware, target: Hardware) -> float:

@@ -32,7 +32,15 @@ def transferred(
     exponent: Float64s,
     limit: Float64s | float,
 ) -> Float64s:
-    """Give target times; arrays of shape (rows,): measured, A_source, A_target, β.
+    """Give target times; arrays of shape (rows,): measured, A_source, A_target, β."""
+    carried: Float64s = target_ns * carried_share(measured_ns, source_ns, exponent, limit)
+    return carried
+
+
+def carried_share(
+    measured_ns: Float64s, source_ns: Float64s, exponent: Float64s, limit: Float64s | float
+) -> Float64s:
+    """Give what the model's time at the target is multiplied by: the residual that carries over.
 
     A residual within `limit` (natural log: what the model is off anyway) is the model's and
     carries over as β says. What lies beyond tells of the work itself (strides, another
@@ -40,8 +48,8 @@ def transferred(
     """
     residual = np.log(np.maximum(measured_ns, 1.0) / source_ns)
     plausible = np.clip(residual, -limit, limit)
-    carried: Float64s = target_ns * np.exp(exponent * plausible + (residual - plausible))
-    return carried
+    share: Float64s = np.exp(exponent * plausible + (residual - plausible))
+    return share
 
 
 def residual_limit(work_class: WorkClass) -> float:

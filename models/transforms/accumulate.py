@@ -5,15 +5,15 @@
 Only the last micro-batch sends gradients (`no_sync`); from the second on they are added up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..graph import Category, ExecutionGraph, Operator
+from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
 from .edit import Mask
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
-from .splice import Placed, spliced
+from .splice import copied, spliced, with_copies
 from .training import BACKWARD, Gradient, Iteration, in_phase, iterations
 from .worker import Worker
 
@@ -26,20 +26,21 @@ def _accumulate(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
         return scenario
     graph = scenario.graph
     found = iterations(graph, "accumulate", with_shapes=False)
-    silent = _without_sending(graph)
-    copies: dict[int, list[Placed]] = {}
-    for iteration in found:
-        rows = iteration.forward_backward(graph)
-        kept = rows[~silent[rows]].tolist()
-        copies[iteration.first] = [
-            (row, copy) for copy in range(1, steps) for row in kept
-        ]  # before the recorded one, which sends
-    order: list[Placed] = []
-    for row in range(len(graph)):
-        order += copies.get(row, [])
-        order.append((row, 0))
+    order = _order(graph, found, ~_without_sending(graph), steps)
     repeated = scenario.with_graph(spliced(graph, order))
     return _with_additions(repeated, found, order)
+
+
+def _order(graph: ExecutionGraph, found: Sequence[Iteration], kept: Mask, steps: int) -> Int64s:
+    """Put the silent micro-batches before the recorded one, which sends."""
+    orders, anchors = [], []
+    for iteration in found:
+        rows = iteration.forward_backward(graph)
+        rows = rows[kept[rows]]
+        orders += [copied(rows, copy) for copy in range(1, steps)]
+        anchors.append(np.full(len(rows) * (steps - 1), iteration.first))
+    everything = np.arange(len(graph))
+    return with_copies(everything, np.concatenate(orders), np.concatenate(anchors), in_front=True)
 
 
 def _without_sending(graph: ExecutionGraph) -> Mask:
@@ -63,16 +64,23 @@ def _is_copy(name: str) -> bool:
     return "reducer::mul_out" in name or "copy_bucket_to_grad" in name
 
 
-def _with_additions(scenario: Scenario, found: list[Iteration], order: list[Placed]) -> Scenario:
+def _with_additions(scenario: Scenario, found: list[Iteration], order: Int64s) -> Scenario:
     """From the second micro-batch on a gradient is added to the one that is there."""
-    place = {placed: row for row, placed in enumerate(order)}
     worker = Worker(scenario)
-    copies = {copy for _, copy in order}
+    place = {copy: _places(order, copy) for copy in np.unique(order[:, 1]).tolist() if copy != 1}
     for iteration in found:
         for gradient in iteration.gradients:
-            for copy in sorted(copies - {min(copies - {0})}):  # all but the first micro-batch
-                _add(worker, gradient, place[gradient.accumulate_row, copy])
+            for place_of in place.values():  # of all but the first micro-batch
+                _add(worker, gradient, int(place_of[gradient.accumulate_row]))
     return worker.scenario
+
+
+def _places(order: Int64s, copy: int) -> Int64s:
+    """Give the new places of one copy's rows by their old ones; others have none."""
+    place = np.full(int(order[:, 0].max()) + 1, NONE, dtype=np.int64)
+    at = np.flatnonzero(order[:, 1] == copy)
+    place[order[at, 0]] = at
+    return place
 
 
 def _add(worker: Worker, gradient: Gradient, row: int) -> None:

@@ -6,12 +6,15 @@ fwd  A B    bwd  B' A'        becomes        fwd  A B    bwd  B B' A A'
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from ..errors import UsageError
+from ..graph import NONE, ExecutionGraph, Int64s
 from .registry import Parameter, Transform, Value, register, whole
-from .repeats import find_layers
+from .repeats import Layers, find_layers
 from .scenario import Scenario
-from .splice import Placed, spliced
-from .training import BACKWARD, iterations
+from .splice import copied, spliced, with_copies
+from .training import BACKWARD, Iteration, iterations
 
 
 def _checkpoint(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -21,30 +24,40 @@ def _checkpoint(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     graph = scenario.graph
     found = iterations(graph, "checkpoint", with_shapes=False)
     layers = find_layers(graph, str(values["module"]), "checkpoint")
-    in_front: dict[int, list[Placed]] = {}
-    lanes: dict[Placed, int] = {}
-    on_device = graph.on_device()
+    again: dict[int, Int64s] = {}
     for iteration in found:
-        for layer in range(0, len(layers.paths), every):
-            forward = layers.rows(layer, iteration, backward=False).tolist()
-            backward = layers.rows(layer, iteration, backward=True)
-            backward = backward[~on_device[backward]]
-            if not forward or not len(backward):
-                continue
-            first = int(backward[0])
-            in_front[first] = [(row, 1) for row in forward]
-            thread = int(graph.nodes.lane[first])
-            lanes.update({(row, 1): thread for row in forward if not on_device[row]})
-    if not in_front:
+        again |= _again(graph, layers, iteration, every)
+    if not again:
         raise UsageError(f"checkpoint: {layers.paths[0]} has no backward of its own")
-    order: list[Placed] = []
-    for row in range(len(graph)):
-        order += in_front.get(row, [])
-        order.append((row, 0))
-    again = spliced(graph, order, lanes)
-    phase = again.nodes.phase.copy()
-    phase[[copy == 1 for _, copy in order]] = graph.names.index(BACKWARD)
-    return scenario.with_graph(replace(again, nodes=replace(again.nodes, phase=phase)))
+    return scenario.with_graph(_laid_out(graph, again))
+
+
+def _again(
+    graph: ExecutionGraph, layers: Layers, iteration: Iteration, every: int
+) -> dict[int, Int64s]:
+    """Give what an iteration computes again by the row in front of which it does."""
+    found = {}
+    for layer in range(0, len(layers.paths), every):
+        forward = layers.rows(layer, iteration, backward=False)
+        backward = layers.rows(layer, iteration, backward=True)
+        backward = backward[~graph.on_device()[backward]]
+        if len(forward) and len(backward):
+            found[int(backward[0])] = forward
+    return found
+
+
+def _laid_out(graph: ExecutionGraph, again: Mapping[int, Int64s]) -> ExecutionGraph:
+    """Put the second forwards in, on the threads of the backwards, and call them backward."""
+    rows = np.concatenate(list(again.values()))
+    before = np.repeat(list(again), [len(forward) for forward in again.values()])
+    order = with_copies(np.arange(len(graph)), copied(rows, 1), before, in_front=True)
+    thread = np.full(len(graph), NONE, dtype=np.int64)
+    thread[rows] = np.where(graph.on_device()[rows], NONE, graph.nodes.lane[before])
+    copies = order[:, 1] == 1
+    laid_out = spliced(graph, order, np.where(copies, thread[order[:, 0]], NONE))
+    phase = laid_out.nodes.phase.copy()
+    phase[copies] = graph.names.index(BACKWARD)
+    return replace(laid_out, nodes=replace(laid_out.nodes, phase=phase))
 
 
 register(

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..edge_columns import Edges
 from ..errors import AnalysisError
 from ..graph import (
     NONE,
     Category,
-    EdgeKind,
     ExecutionGraph,
     Step,
 )
+from .bridging import ORDER_KINDS, Mask, bridged
 
-Mask = NDArray[np.bool_]
-ORDER_KINDS = (EdgeKind.HOST_ORDER, EdgeKind.STREAM_ORDER)
+__all__ = ["ORDER_KINDS", "Mask", "scaled", "sound", "without"]
 
 
 def scaled(
@@ -40,34 +40,7 @@ def without(graph: ExecutionGraph, rows: Mask) -> ExecutionGraph:
     gone = rows & ~_fixed(graph)
     if not gone.any():
         return graph
-    starts, sources = graph.edge_start.tolist(), graph.edge_source.tolist()
-    kinds, lags = graph.edge_kind.tolist(), graph.edge_lag_ns.tolist()
-    removed = gone.tolist()
-    bridged: dict[int, list[tuple[int, int, int]]] = {}
-    edges: list[tuple[int, int, int, int]] = []
-    for row in range(len(graph)):
-        found: dict[tuple[int, int], int] = {}
-        for edge in range(starts[row], starts[row + 1]):
-            for source, kind, lag in _resolved(bridged, sources[edge], kinds[edge], lags[edge]):
-                key = (source, kind)
-                found[key] = max(found.get(key, lag), lag)
-        if removed[row]:
-            bridged[row] = [(source, kind, lag) for (source, kind), lag in found.items()]
-        else:
-            edges.extend((row, source, kind, lag) for (source, kind), lag in sorted(found.items()))
-    return _kept(graph, ~gone, edges)
-
-
-def _resolved(
-    bridged: dict[int, list[tuple[int, int, int]]], source: int, kind: int, lag: int
-) -> list[tuple[int, int, int]]:
-    """Give the edges that stand for an edge from a row that may be gone."""
-    if source not in bridged:
-        return [(source, kind, lag)]
-    return [
-        (before, kind if above in ORDER_KINDS else above, max(0, lag) + max(0, lag_above))
-        for before, above, lag_above in bridged[source]
-    ]
+    return _kept(graph, ~gone, bridged(Edges.of(graph), gone))
 
 
 def _fixed(graph: ExecutionGraph) -> Mask:
@@ -78,31 +51,23 @@ def _fixed(graph: ExecutionGraph) -> Mask:
     return fixed
 
 
-def _kept(
-    graph: ExecutionGraph, keep: Mask, edges: list[tuple[int, int, int, int]]
-) -> ExecutionGraph:
+def _kept(graph: ExecutionGraph, keep: Mask, edges: Edges) -> ExecutionGraph:
     """Give the graph with the kept rows and the given edges between them (old row numbers)."""
+    rows = np.flatnonzero(keep)
     place = np.full(len(graph) + 1, NONE, dtype=np.int64)
-    place[np.flatnonzero(keep)] = np.arange(int(keep.sum()))
-    table = np.array(edges, dtype=np.int64).reshape(-1, 4)
-    target, source = place[table[:, 0]], place[table[:, 1]]
-    nodes = graph.nodes.take(np.flatnonzero(keep))
-    counts = np.bincount(target, minlength=len(nodes.kind))
-    return replace(
+    place[rows] = np.arange(len(rows))
+    moved = replace(edges, target=place[edges.target], source=place[edges.source])
+    nodes = graph.nodes.take(rows)
+    parent = place[nodes.parent].astype(np.int32)
+    fw_parent = place[nodes.fw_parent].astype(np.int32)
+    fewer = replace(
         graph,
-        nodes=replace(
-            nodes,
-            parent=place[nodes.parent].astype(np.int32),
-            fw_parent=place[nodes.fw_parent].astype(np.int32),
-        ),
-        edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        edge_source=source.astype(np.int32),
-        edge_kind=table[:, 2].astype(np.uint8),
-        edge_lag_ns=table[:, 3],
+        nodes=replace(nodes, parent=parent, fw_parent=fw_parent),
         steps=tuple(
             Step(s.name, int(place[s.begin_row]), int(place[s.end_row])) for s in graph.steps
         ),
-    ).checked()
+    )
+    return moved.into(fewer).checked()
 
 
 def sound(graph: ExecutionGraph, what: str) -> ExecutionGraph:

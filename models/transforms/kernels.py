@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
 from .edit import Mask, scaled, without
+from .lanes import before_on_lane, grouped
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
 
@@ -79,17 +80,14 @@ def _fuse(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 def _runs(graph: ExecutionGraph, rows: Mask) -> Int64s:
     """Give for each chosen row the first row of its run of neighbours on its lane."""
     first = np.arange(len(graph), dtype=np.int64)
-    before: dict[int, int] = {}
-    lanes = graph.nodes.lane.tolist()
-    chosen = rows.tolist()
-    on_device = graph.on_device().tolist()
-    for row, lane in enumerate(lanes):
-        if not on_device[row]:
-            continue
-        previous = before.get(lane, NONE)
-        if chosen[row] and previous != NONE and chosen[previous]:
-            first[row] = first[previous]
-        before[lane] = row
+    device = np.flatnonzero(graph.on_device())
+    lane = graph.nodes.lane[device]
+    before = before_on_lane(lane)
+    chosen = rows[device]
+    continues = chosen & (before != NONE) & chosen[before]
+    order = grouped(lane)
+    begins = np.where(continues[order], 0, np.arange(len(order)))
+    first[device[order]] = device[order[np.maximum.accumulate(begins)]]
     return first
 
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..graph import NONE, ExecutionGraph
+from ..graph import NONE, ExecutionGraph, Int64s
 from .edit import Mask
 from .optimizer_share import resized_optimizer
 from .pool import Pool
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, counted, find_layers
 from .scenario import Scenario
-from .splice import Placed, spliced
+from .splice import copied, spliced, with_copies
 from .training import Gradient, Iteration, passes
 
 
@@ -43,10 +43,10 @@ def _layers(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 
 
 def _renamed(
-    graph: ExecutionGraph, order: list[Placed], paths: Sequence[str], copied: int
+    graph: ExecutionGraph, order: Int64s, paths: Sequence[str], middle: int
 ) -> ExecutionGraph:
     """Give copies of a layer module paths of their own: the next free numbers."""
-    copies = np.array([copy for _, copy in order])
+    copies = order[:, 1]
     names = Pool(graph.names)
     base, last, sign = counted(paths[-1])
     module = graph.nodes.module.copy()
@@ -54,8 +54,8 @@ def _renamed(
         rows = np.flatnonzero((copies == copy) & (module != NONE))
         for index in np.unique(module[rows]).tolist():
             old = graph.names[index]
-            if old.startswith(paths[copied]):
-                new = names[f"{base}{last + copy}{sign}{old.removeprefix(paths[copied])}"]
+            if old.startswith(paths[middle]):
+                new = names[f"{base}{last + copy}{sign}{old.removeprefix(paths[middle])}"]
                 module[rows[module[rows] == index]] = new
     return replace(graph, nodes=replace(graph.nodes, module=module), names=names.values).checked()
 
@@ -74,25 +74,23 @@ def _order(
     layers: Layers,
     found: list[Iteration],
     change: tuple[list[int], list[int]],
-) -> list[Placed]:
+) -> Int64s:
     """Lay out the rows: copies stand behind the last row of what they repeat."""
     repeated, gone = change
-    removed: Mask = np.zeros(len(graph), dtype=bool)
-    behind: dict[int, list[Placed]] = {}
+    kept: Mask = np.ones(len(graph), dtype=bool)
+    orders = [np.empty((0, 2), dtype=np.int64)]
+    anchors = [np.empty(0, dtype=np.int64)]
     for iteration in found:
         for backward in (False, True):
             for layer in gone:
-                removed[layers.rows(layer, iteration, backward=backward)] = True
+                kept[layers.rows(layer, iteration, backward=backward)] = False
             for copy, layer in enumerate(repeated, start=1):
-                rows = layers.rows(layer, iteration, backward=backward).tolist()
-                if rows:
-                    behind.setdefault(rows[-1], []).extend((row, copy) for row in rows)
-    order: list[Placed] = []
-    for row in range(len(graph)):
-        if not removed[row]:
-            order.append((row, 0))
-        order += behind.get(row, [])
-    return order
+                rows = layers.rows(layer, iteration, backward=backward)
+                orders.append(copied(rows, copy))
+                anchors.append(np.repeat(rows[-1:], len(rows)))
+    return with_copies(
+        np.flatnonzero(kept), np.concatenate(orders), np.concatenate(anchors), in_front=False
+    )
 
 
 register(

@@ -7,12 +7,14 @@ Every micro-batch is as large as the recorded batch: divide it before with `batc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..costs.tensors import ITEM_BYTES, Call
+from ..edge_columns import Edges
 from ..errors import UsageError
 from ..graph import (
     NONE,
@@ -32,7 +34,7 @@ from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
 from .schedules import Schedule, Task, in_time, needed, stage_orders
-from .splice import Placed, spliced
+from .splice import copied, spliced
 from .training import Iteration, iterations, marks
 
 COMMUNICATION = 30
@@ -91,6 +93,46 @@ def balanced(times: Sequence[float], parts: int) -> list[int]:
     return firsts[::-1]
 
 
+@dataclass(slots=True)
+class _Layout:
+    """The new rows in order: recorded row, copy, lane; and shares of time, in blocks."""
+
+    count: int = 0
+    _orders: list[Int64s] = field(default_factory=list)
+    _lanes: list[Int64s] = field(default_factory=list)
+    _shares: list[tuple[Int64s, int, float]] = field(default_factory=list)
+
+    def add(self, rows: Int64s, copy: int, lane: Int64s | None = None) -> None:
+        """Append copies of rows, on their own lanes unless others are given."""
+        self._orders.append(copied(rows, copy))
+        self._lanes.append(np.full(len(rows), NONE, dtype=np.int64) if lane is None else lane)
+        self.count += len(rows)
+
+    def share(self, rows: Int64s, copy: int, share: float) -> None:
+        """Give copies of rows a share of their time."""
+        self._shares.append((rows, copy, share))
+
+    def order(self) -> Int64s:
+        """Give all rows with their copy's number, shape (rows, 2)."""
+        return np.concatenate(self._orders)
+
+    def lane(self) -> Int64s:
+        """Give each row's lane, NONE for its own, shape (rows,)."""
+        return np.concatenate(self._lanes)
+
+    def factor(self) -> NDArray[np.float64]:
+        """Give each row's share of its time, shape (rows,)."""
+        order = self.order()
+        most = int(order[:, 1].max()) + 1
+        key = order[:, 0] * most + order[:, 1]
+        by_key = np.argsort(key)
+        factor = np.ones(len(order))
+        for rows, copy, share in self._shares:
+            at = np.searchsorted(key, rows * most + copy, sorter=by_key)
+            factor[by_key[at]] = share
+        return factor
+
+
 class _Maker:
     """Lays the rows of one rank out over stages."""
 
@@ -115,26 +157,22 @@ class _Maker:
 
     def run(self, found: Sequence[Iteration], tasks: Sequence[Task]) -> ExecutionGraph:
         """Give the graph of all stages."""
-        order: list[Placed] = []
-        moved: dict[Placed, int] = {}
-        share: dict[Placed, float] = {}
+        layout = _Layout()
         spans: list[list[_Span]] = []
-        by_first = {iteration.first: iteration for iteration in found}
-        by_last = {int(iteration.optimizer[-1]): iteration for iteration in found}
-        taken: set[int] = set()
-        for row in range(len(self.graph)):
-            if row in by_first:
-                iteration = by_first[row]
-                spans.append(self._lay_out(iteration, tasks, order, moved))
-                taken.update(iteration.forward_backward(self.graph).tolist())
-            if row not in taken:
-                order.append((row, 0))
-            if row in by_last:
-                self._optimizers(by_last[row], order, moved, share)
+        recorded = 0  # the first recorded row that is not laid out yet
+        for iteration in found:
+            last = int(iteration.optimizer[-1])
+            layout.add(np.arange(recorded, iteration.first), 0)
+            spans.append(self._lay_out(iteration, tasks, layout))
+            rows = np.arange(iteration.first, last + 1)
+            taken = iteration.forward_backward(self.graph)
+            layout.add(rows[~np.isin(rows, taken)], 0)
+            self._optimizers(iteration, layout)
+            recorded = last + 1
+        layout.add(np.arange(recorded, len(self.graph)), 0)
         graph = replace(self.graph, lanes=tuple(self.lanes))
-        graph = spliced(graph, order, moved)
-        graph = self._of_ranks(graph, order, share)
-        return self._connected(graph, spans)
+        graph = spliced(graph, layout.order(), layout.lane())
+        return self._connected(self._of_ranks(graph, layout), spans)
 
     def _lane(self, stage: int, lane: int) -> int:
         """Give a stage's copy of a lane; the first stage keeps the recorded ones."""
@@ -146,6 +184,15 @@ class _Maker:
             self.lanes.append(Lane(old.kind, old.group + stage, number, old.name))
             self.lane_of[stage, lane] = len(self.lanes) - 1
         return self.lane_of[stage, lane]
+
+    def _lanes_of(self, stage: int, rows: Int64s) -> Int64s:
+        """Give a stage's lanes for recorded rows, in the order of their first use."""
+        lanes = self.graph.nodes.lane[rows]
+        used, first = np.unique(lanes, return_index=True)
+        table = np.zeros(len(self.graph.lanes), dtype=np.int64)
+        for lane in used[np.argsort(first)].tolist():
+            table[lane] = self._lane(stage, lane)
+        return table[lanes]
 
     def _parts(self, iteration: Iteration) -> dict[tuple[int, bool], Int64s]:
         """Cut an iteration's rows at the first rows of chunks, forward and backward."""
@@ -175,31 +222,18 @@ class _Maker:
         }
 
     def _lay_out(
-        self,
-        iteration: Iteration,
-        tasks: Sequence[Task],
-        order: list[Placed],
-        moved: dict[Placed, int],
+        self, iteration: Iteration, tasks: Sequence[Task], layout: "_Layout"
     ) -> list[_Span]:
         parts = self._parts(iteration)
-        lanes = self.graph.nodes.lane
         spans = []
         for task in tasks:
-            begin = len(order)
-            for row in parts[task.chunk, task.backward].tolist():
-                placed = (row, task.micro)
-                order.append(placed)
-                moved[placed] = self._lane(task.chunk % self.stages, int(lanes[row]))
-            spans.append(_Span(task, begin, len(order) - 1))
+            begin = layout.count
+            rows = parts[task.chunk, task.backward]
+            layout.add(rows, task.micro, self._lanes_of(task.chunk % self.stages, rows))
+            spans.append(_Span(task, begin, layout.count - 1))
         return spans
 
-    def _optimizers(
-        self,
-        iteration: Iteration,
-        order: list[Placed],
-        moved: dict[Placed, int],
-        share: dict[Placed, float],
-    ) -> None:
+    def _optimizers(self, iteration: Iteration, layout: "_Layout") -> None:
         """Every stage steps its own parameters: the recorded rows, as long as its share."""
         weight = np.zeros(self.stages)
         for gradient in iteration.gradients:
@@ -207,49 +241,33 @@ class _Maker:
             chunk = int(np.searchsorted(self.firsts, layer, side="right")) - 1
             weight[chunk % self.stages if layer != NONE else self.stages - 1] += gradient.bytes
         weight /= max(1.0, float(weight.sum()))
-        rows = np.setdiff1d(iteration.optimizer, marks(self.graph)).tolist()
-        lanes = self.graph.nodes.lane
+        rows = np.setdiff1d(iteration.optimizer, marks(self.graph))
+        for stage in range(1, self.stages):
+            layout.add(rows, stage, self._lanes_of(stage, rows))
         for stage in range(self.stages):
-            for row in rows:
-                share[row, stage] = float(weight[stage])
-                if stage:
-                    order.append((row, stage))
-                    moved[row, stage] = self._lane(stage, int(lanes[row]))
+            layout.share(rows, stage, float(weight[stage]))
 
-    def _of_ranks(
-        self, graph: ExecutionGraph, order: Sequence[Placed], share: Mapping[Placed, float]
-    ) -> ExecutionGraph:
+    def _of_ranks(self, graph: ExecutionGraph, layout: "_Layout") -> ExecutionGraph:
         """Set ranks by lane, the optimizers' shares, and let go of edges between stages."""
         stage_of_lane = np.zeros(len(graph.lanes), dtype=np.int32)
         for (number, _), lane in self.lane_of.items():
             stage_of_lane[lane] = number
         stage = stage_of_lane[graph.nodes.lane]
-        factor = np.array([share.get(placed, 1.0) for placed in order])
-        target = graph.edge_target()
-        origin = graph.nodes.category[graph.edge_source] == Category.ORIGIN
-        kept = (stage[target] == stage[graph.edge_source]) | origin
-        lonely = np.setdiff1d(np.arange(1, len(graph)), target[kept])
-        source = np.concatenate((graph.edge_source[kept], np.zeros(len(lonely), np.int32)))
-        into = np.concatenate((target[kept], lonely))
-        kind = np.concatenate((graph.edge_kind[kept], np.full(len(lonely), EdgeKind.EXTERNAL)))
-        lag = np.concatenate((graph.edge_lag_ns[kept], np.zeros(len(lonely), np.int64)))
-        lag = np.where(factor[into] < 1, np.rint(lag * factor[into]), lag).astype(np.int64)
-        by_row = np.lexsort((source, into))
-        counts = np.bincount(into, minlength=len(graph))
+        factor = layout.factor()
+        edges = Edges.of(graph)
+        origin = graph.nodes.category[edges.source] == Category.ORIGIN
+        edges = edges.take((stage[edges.target] == stage[edges.source]) | origin)
+        lonely = np.setdiff1d(np.arange(1, len(graph)), edges.target)
+        edges = edges.followed_by(Edges.to(lonely, np.zeros_like(lonely), EdgeKind.EXTERNAL))
+        share = factor[edges.target]
+        lag = np.where(share < 1, np.rint(edges.lag_ns * share), edges.lag_ns).astype(np.int64)
         nodes = replace(
             graph.nodes,
             rank=np.where(stage > 0, stage, graph.nodes.rank).astype(np.int32),
             duration_ns=np.rint(graph.nodes.duration_ns * factor).astype(np.int64),
         )
-        return replace(
-            graph,
-            nodes=nodes,
-            edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            edge_source=source[by_row].astype(np.int32),
-            edge_kind=kind[by_row].astype(np.uint8),
-            edge_lag_ns=lag[by_row],
-            meta=replace(graph.meta, world_size=self.stages),
-        ).checked()
+        graph = replace(graph, nodes=nodes, meta=replace(graph.meta, world_size=self.stages))
+        return replace(edges, lag_ns=lag).sorted(len(graph)).into(graph).checked()
 
     def _message(self) -> Collective:
         """Give what is sent between stages: the first tensor that a layer takes."""

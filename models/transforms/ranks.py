@@ -16,7 +16,7 @@ from .gradient_messages import transfer_ratio
 from .links import with_link
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
-from .splice import spliced
+from .splice import originals, spliced
 
 MEETINGS = (Category.COLLECTIVE, Category.SEND, Category.RECV)
 
@@ -37,8 +37,7 @@ def _ranks(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if wanted == 1:
         graph = without_ranks(graph, 1)
         kept = ~np.isin(graph.nodes.category, (*MEETINGS, Category.JOIN))
-        order = [(row, 0) for row in np.flatnonzero(kept).tolist()]
-        alone = spliced(graph, order)
+        alone = spliced(graph, originals(np.flatnonzero(kept)))
         return scenario.with_graph(replace(alone, meta=replace(alone.meta, world_size=1)))
     return scenario.with_graph(_resized(scenario, without_ranks(graph, wanted), recorded, wanted))
 
@@ -77,7 +76,7 @@ def without_ranks(graph: ExecutionGraph, least: int) -> ExecutionGraph:
     steps: tuple[Step, ...] = tuple(graph.steps[k] for k in kept_steps)
     nodes = replace(graph.nodes, step=new_step[graph.nodes.step])
     fewer = replace(graph, nodes=nodes, steps=steps)
-    return spliced(fewer, [(row, 0) for row in np.flatnonzero(~gone).tolist()])
+    return spliced(fewer, originals(np.flatnonzero(~gone)))
 
 
 register(

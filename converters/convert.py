@@ -15,7 +15,7 @@ from .join import Join, join
 from .kineto import KinetoTrace, read_kineto
 from .link.described import Joined
 from .link.linker import link
-from .memory import memory_use
+from .memory_plan import with_memory
 from .ranks import by_rank, expand, paired, rank_in_name
 from .recording import Overhead, overhead_of
 
@@ -160,7 +160,7 @@ def _with_rank(trace: KinetoTrace, rank: int) -> KinetoTrace:
 
 
 def _from_et(et: ExecutionTrace, rank: int) -> Converted:
-    graph = graph_without_times(et, rank)
+    graph = with_memory(graph_without_times(et, rank), et)
     rows = len(graph)
     report = RankReport(
         rank=rank,
@@ -194,9 +194,7 @@ def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) ->
     if pair and not pair[0].complete:
         note = "the observer was not stopped: the execution trace may lack its end"
         graph = replace(graph, meta=replace(graph.meta, notes=(*graph.meta.notes, note)))
-    if pair and (used := memory_use(pair[0])) is not None:
-        properties = (*graph.meta.properties, *used.as_properties())
-        graph = replace(graph, meta=replace(graph.meta, properties=properties))
+    graph = with_memory(graph, pair[0]) if pair else graph
     on_device = graph.on_device() & (graph.nodes.category != Category.ORIGIN)
     report = RankReport(
         rank=graph.meta.rank,

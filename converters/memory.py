@@ -113,6 +113,8 @@ def memory_use(et: ExecutionTrace) -> MemoryUse | None:
     # what lives across optimiser steps is there all the time, also before its first touch
     lasting = np.isin(use, (Use.PARAMETER, Use.OPTIMIZER_STATE, Use.BUCKET))
     first[lasting], last[lasting] = 0, len(et)
+    gradients = use == Use.GRADIENT  # `.grad` holds them until zero_grad, behind the step
+    last[gradients] = _ends_of_runs(phase)[last[gradients]]
     lives = Storages(
         id=touches.ids[storages - 1],
         size_bytes=size,
@@ -126,6 +128,12 @@ def memory_use(et: ExecutionTrace) -> MemoryUse | None:
         phase=phase,
     )
     return _peak(lives)
+
+
+def _ends_of_runs(phase: Int64s) -> Int64s:
+    """Give for each node the last node of its phase's run, shape (nodes,)."""
+    ends = np.flatnonzero(np.append(np.diff(phase) != 0, [True]))
+    return ends[np.searchsorted(ends, np.arange(len(phase)))]
 
 
 def _last_in(phase: Int64s, which: int, touches: _Touches, index: Int64s) -> Int64s:

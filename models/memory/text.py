@@ -17,6 +17,7 @@ from ..graph import Int64s
 from .plan import Lives, MemoryPlan, Track
 
 VERSION = 1
+PLAN_PROPERTY = "memory_plan"
 
 
 class _Document(TypedDict):

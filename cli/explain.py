@@ -56,14 +56,14 @@ def command(  # one per option
     prediction = predict(graphs, source, target, asked)
     explanation = explain(prediction, share=change / 100)
     if as_json:
-        print_json(_document(explanation, target.name, top))
+        print_json(document(explanation, target.name, top))
     elif as_csv:
         print_csv(PATH_HEADER, _path_rows(explanation, len(explanation.contributors)))
     else:
         _print(explanation, prediction, top)
 
 
-def _document(explanation: Explanation, target: str, top: int) -> dict[str, object]:
+def document(explanation: Explanation, target: str, top: int) -> dict[str, object]:
     """Give the published JSON: times in ns, kinds and resources by their keys."""
     return {
         "target": target,

@@ -52,18 +52,18 @@ def command(
         raise UsageError("no run given", remedy="--et FILE, or --list for the changes there are")
     asked = [parse_asked(text) for text in apply]
     graphs = load_graphs(et)
-    asked = [_with_second(step, graphs) for step in asked]
+    asked = [with_second(step, graphs) for step in asked]
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
     answer = whatif(graphs, source, target, asked)
     if output is not None:
         _write(answer.scenario.graph, output)
     if as_json:
-        print_json(_published(answer))
+        print_json(published(answer))
     else:
         _print(answer)
 
 
-def _with_second(asked: Asked, graphs: Sequence[ExecutionGraph]) -> Asked:
+def with_second(asked: Asked, graphs: Sequence[ExecutionGraph]) -> Asked:
     """Read the second run that a change of size may name."""
     path = second_run(asked)
     if not path:
@@ -83,7 +83,8 @@ def _write(graph: ExecutionGraph, path: Path) -> None:
     note(f"{path}: {len(graph):,} rows; what was never measured has duration 0")
 
 
-def _published(answer: WhatIf) -> dict[str, object]:
+def published(answer: WhatIf) -> dict[str, object]:
+    """Give the published JSON."""
     return {
         "measured_ns": answer.measured_ns,
         "predicted_ns": answer.stages[-1].predicted_ns,

@@ -1,17 +1,27 @@
 """fp32 operators on plain lanes: products, convolutions and rows, the target's family left out.
 
-The tables were recorded eagerly: what the host needs for a launch is a floor under every row, so
-rows under 60 µs are left out and the floor is joined as √(kernel² + floor²).
+The tables were recorded eagerly between two events. The kernel starts when the host has launched
+it, the second event is recorded when the host gets there: t = max(kernel + before, floor), where
+the floor is what the shortest rows take and `before` the part of it up to the launch. Rows under
+60 µs are not judged. The target's floor is the others' median: its host is unknown.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from etsim.models.costs.constants import MatmulConstants, RowConstants
-from etsim.models.costs.figures import figures_for
+from etsim.models.costs.core_limits import core_limits
+from etsim.models.costs.figures import FIRST_HBM_SHARE, figures_for, has_first_hbm, memory_kind
 from etsim.models.costs.fitting import capped_loss, fit
-from etsim.models.costs.row_model import RowPasses, norm_passes, row_times, softmax_passes
+from etsim.models.costs.row_model import (
+    RowPasses,
+    SoftmaxKernels,
+    norm_passes,
+    row_times,
+    softmax_passes,
+)
 from etsim.models.costs.work_values import Unit
 
 from .folds import FOLDS
@@ -27,13 +37,14 @@ LANE_PRIOR = MatmulConstants(
     power=0.057, tile_loss=0.0115, fill_steps=40, split_ns=5000, cache=0.4,
 )  # fmt: skip
 LANE_WIDTHS = WIDTHS | {"compute": 0.07, "memory": 0.1, "latency_ns": 0.3, "loop_cycles": 0.5}
-# nothing is known about a class of memory from the target's own table, so its share comes from
-# other devices with the same kind; these two from streaming weights in the bf16 table
-OTHER_SHARES = {"hbm": [0.855, 0.855], "gddr": [0.82], "amd": []}
-SHARE_GROUP = {"P100": "hbm", "V100": "hbm", "A100-40": "hbm", "T4": "gddr", "P4": "gddr",
-               "MI100": "amd"}  # fmt: skip
 ELEMENTWISE = ("add", "addu", "mul", "mulu", "relu", "gelu", "tanh", "pow", "powu", "div", "divu")
 TWO_INPUTS = ("add", "mul", "pow", "div")
+PLAIN = "addu"  # whose shortest rows tell the host's floor of elementwise calls
+TINY_US = 3.0  # of data at the datasheet's bandwidth: the host's time alone
+ELEMENTWISE_BEFORE = 0.5  # of the floor passes up to the launch
+BEFORE = (0.3, 0.4, 0.5, 0.6)
+SHARES = tuple(np.arange(0.66, 0.96, 0.01).round(2).tolist())
+LATER_PYTORCH = {"MI100"}  # 2.4; the other devices ran 2.1 (kernel names in the table)
 
 
 def _rows(op: str, gpu: str) -> list[Row]:
@@ -84,75 +95,114 @@ def elementwise_case(gpu: str) -> tuple[Float64s, Float64s]:
 
 
 @cache
-def own_share(gpu: str) -> tuple[float, float]:
-    """Give a device's own streaming share and the host's floor in ns, from elementwise rows."""
+def host_floor_ns(op: str, gpu: str) -> float:
+    """Give what the host takes for one call, from rows that a device needs next to no time for."""
+    rows = where(table("ops_fp32"), lambda row: row["op"] == op and row["gpu"] == gpu)
+    height, width, us = columns(rows, "B", "H", "us")
+    least_us = height * width * 8 / machine(gpu).device.memory_bandwidth_gbps / 1e3
+    return float(np.median(us[least_us < TINY_US])) * 1e3
+
+
+def floor_without(op: str, gpu: str) -> float:
+    """Give the floor that the hosts of other devices suggest."""
+    return float(np.median([host_floor_ns(op, one) for one in _others(gpu)]))
+
+
+def _others(gpu: str) -> list[str]:
+    return [other for other in ROW_DEVICES if FAMILY[other] != FAMILY[gpu]]
+
+
+@cache
+def own_share(gpu: str) -> float:
+    """Give a device's own streaming share, from elementwise rows."""
     moved, measured = elementwise_case(gpu)
-    best = (np.inf, 0.0, 0.0)
-    for share in np.arange(0.66, 0.96, 0.01):
-        for floor in (5e3, 10e3, 20e3, 30e3, 40e3, 50e3):
-            loss = capped_loss(_streamed(gpu, moved, share, floor), measured)
-            best = min(best, (loss, float(share), floor))
-    return best[1], best[2]
+    floor = host_floor_ns(PLAIN, gpu)
+
+    def loss(share: float, before: float) -> float:
+        return capped_loss(_streamed(gpu, moved, share, floor, before), measured)
+
+    choices = [(loss(share, before), share) for share in SHARES for before in BEFORE]
+    return float(min(choices)[1])
 
 
-def _streamed(gpu: str, moved: Float64s, share: float, floor: float) -> Float64s:
+def _streamed(
+    gpu: str, moved: Float64s, share: float, floor: float, before: float = ELEMENTWISE_BEFORE
+) -> Float64s:
     kernel = moved / (machine(gpu).device.memory_bandwidth_gbps * share)
-    times: Float64s = np.hypot(kernel, floor)
+    times: Float64s = np.maximum(kernel + before * floor, floor)
     return times
 
 
 @cache
-def share_without(gpu: str) -> tuple[float, float]:
-    """Give the streaming share and floor that the other devices suggest for this one."""
-    others = [other for other in ROW_DEVICES if FAMILY[other] != FAMILY[gpu]]
-    group = SHARE_GROUP[gpu]
-    alike = [own_share(one)[0] for one in others if SHARE_GROUP[one] == group]
-    alike += OTHER_SHARES[group]
-    shares = alike or [own_share(one)[0] for one in others]
-    return float(np.median(shares)), float(np.median([own_share(one)[1] for one in others]))
+def share_without(gpu: str) -> float:
+    """Give the streaming share that other devices of the same kind of memory suggest."""
+    device = machine(gpu).device
+    known = {
+        one: own_share(one) / (FIRST_HBM_SHARE if has_first_hbm(machine(one).device) else 1.0)
+        for one in _others(gpu)
+    }
+    alike = [known[one] for one in known if memory_kind(machine(one).device) is memory_kind(device)]
+    share = float(np.median(alike or [own_share(one) for one in known]))
+    return share * FIRST_HBM_SHARE if has_first_hbm(device) else share
+
+
+def elementwise_modelled(gpu: str) -> Float64s:
+    """Give modelled times of elementwise rows, nothing of the device known."""
+    moved, _ = elementwise_case(gpu)
+    return _streamed(gpu, moved, share_without(gpu), floor_without(PLAIN, gpu))
 
 
 def elementwise_errors() -> dict[str, float]:
     """Give each device's median error, per cent."""
-    found = {}
-    for gpu in ROW_DEVICES:
-        moved, measured = elementwise_case(gpu)
-        found[gpu] = float(np.median(ape(_streamed(gpu, moved, *share_without(gpu)), measured)))
-    return found
+    return {
+        gpu: float(np.median(ape(elementwise_modelled(gpu), elementwise_case(gpu)[1])))
+        for gpu in ROW_DEVICES
+    }
 
 
-ROW_WIDTHS = {"latency_ns": 0.5, "cache_share": 0.5, "block_cycles": 0.5, "element_cycles": 0.5}
-ROW_PRIOR = RowConstants(latency_ns=60e3)  # here the host's floor stands in latency's place
+ROW_WIDTHS = {"latency_ns": 0.3, "cache_share": 0.5, "block_cycles": 0.5, "element_cycles": 0.5}
+# in latency's place stands what a host of the reference floor takes before the launch
+ROW_PRIOR = RowConstants(latency_ns=32e3, block_cycles=8000)
+REFERENCE_FLOOR_NS = 40e3
 
 
 @cache
 def row_case(op: str, gpu: str) -> tuple[RowPasses, Float64s]:
     """Give a device's `softmax` or `ln` rows."""
     rows, width, us = columns(_rows(op, gpu), "B", "H", "us")
+    return row_passes(op, gpu, rows, width), us * 1e3
+
+
+def row_passes(op: str, gpu: str, rows: Float64s, width: Float64s) -> RowPasses:
+    """Describe fp32 rows as the table's versions of PyTorch run them."""
+    core = core_limits(machine(gpu).device)
     moved = rows * width * 4
-    describe = softmax_passes if op == "softmax" else norm_passes
-    return describe(rows, width, moved, moved), us * 1e3
+    if op == "ln":
+        return norm_passes(core, rows, width, moved, moved)
+    kernels = SoftmaxKernels.FULL_BLOCKS if gpu in LATER_PYTORCH else SoftmaxKernels.SMALL_BLOCKS
+    return softmax_passes(core, rows, width, moved, moved, kernels)
 
 
-def row_modelled(op: str, gpu: str, share: float, constants: RowConstants) -> Float64s:
-    """Give modelled times of a device's rows, the host's floor joined."""
+def row_modelled(
+    op: str, gpu: str, share: float, constants: RowConstants, floor: float
+) -> Float64s:
+    """Give modelled times of a device's rows between the host's two events."""
     passes, _ = row_case(op, gpu)
     figures = figures_for(machine(gpu), "fp32", Unit.VECTOR)
-    times = row_times(figures, constants, share, passes)
-    floor = figures.at_clock(constants.latency_ns, 1.41)
-    joined: Float64s = np.hypot(times.total_ns - floor, constants.latency_ns)
-    return joined
+    kernel = row_times(figures, replace(constants, latency_ns=0.0), share, passes).total_ns
+    before = constants.latency_ns * floor / REFERENCE_FLOOR_NS
+    times: Float64s = np.maximum(kernel + before, floor)
+    return times
 
 
 @cache
 def rows_without(op: str, family: str) -> RowConstants:
-    """Fit rows to every family but one, each device with its own streaming share."""
+    """Fit rows to every family but one, each device with its own streaming share and floor."""
     kept = [gpu for gpu in ROW_DEVICES if FAMILY[gpu] != family]
 
     def loss(constants: RowConstants) -> float:
         return float(np.mean([
-            capped_loss(row_modelled(op, gpu, own_share(gpu)[0], constants), row_case(op, gpu)[1])
-            for gpu in kept
+            capped_loss(row_knowing(op, gpu, constants), row_case(op, gpu)[1]) for gpu in kept
         ]))  # fmt: skip
 
     def make() -> RowConstants:
@@ -161,14 +211,22 @@ def rows_without(op: str, family: str) -> RowConstants:
     return FOLDS.get(f"{op} without {family or 'none'}", ROW_PRIOR, make)
 
 
+def row_knowing(op: str, gpu: str, constants: RowConstants) -> Float64s:
+    """Give modelled times with the device's own streaming share and its host's floor."""
+    return row_modelled(op, gpu, own_share(gpu), constants, host_floor_ns(op, gpu))
+
+
+def row_unseen(op: str, gpu: str) -> Float64s:
+    """Give modelled times with nothing of the device or its host known."""
+    constants = rows_without(op, FAMILY[gpu])
+    return row_modelled(op, gpu, share_without(gpu), constants, floor_without(op, gpu))
+
+
 def row_errors(op: str) -> dict[str, float]:
     """Give each device's median error, per cent."""
-    found = {}
-    for gpu in ROW_DEVICES:
-        constants = rows_without(op, FAMILY[gpu])
-        predicted = row_modelled(op, gpu, share_without(gpu)[0], constants)
-        found[gpu] = float(np.median(ape(predicted, row_case(op, gpu)[1])))
-    return found
+    return {
+        gpu: float(np.median(ape(row_unseen(op, gpu), row_case(op, gpu)[1]))) for gpu in ROW_DEVICES
+    }
 
 
 def product_errors(op: str) -> dict[str, float]:
@@ -186,11 +244,8 @@ def row_residuals(op: str) -> dict[str, list[Float64s]]:
     found: dict[str, list[Float64s]] = {}
     for gpu in ROW_DEVICES:
         if op == "elementwise":
-            moved, measured = elementwise_case(gpu)
-            predicted = _streamed(gpu, moved, *share_without(gpu))
+            predicted, measured = elementwise_modelled(gpu), elementwise_case(gpu)[1]
         else:
-            measured = row_case(op, gpu)[1]
-            constants = rows_without(op, FAMILY[gpu])
-            predicted = row_modelled(op, gpu, share_without(gpu)[0], constants)
+            predicted, measured = row_unseen(op, gpu), row_case(op, gpu)[1]
         found[FAMILY[gpu]] = [np.log(predicted / measured)]
     return found

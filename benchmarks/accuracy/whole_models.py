@@ -14,7 +14,7 @@ import numpy as np
 from etsim.models.costs.constants import RowConstants
 from etsim.models.costs.figures import figures_for
 from etsim.models.costs.matmul_model import matmul_times
-from etsim.models.costs.row_model import norm_passes, row_times, softmax_passes
+from etsim.models.costs.row_model import row_times
 from etsim.models.costs.work_values import Unit
 
 from . import lanes
@@ -66,20 +66,18 @@ class _Device:
 
     def moved_ns(self, moved_bytes: float) -> float:
         """Give the time of moving bytes."""
-        share, _ = lanes.share_without(self.gpu)
+        share = lanes.share_without(self.gpu)
         return moved_bytes / (machine(self.gpu).device.memory_bandwidth_gbps * share) + KERNEL_NS
 
     def _rows_ns(self, name: str, rows: float, width: float) -> float:
         op = "softmax" if name == "VECsoftmax" else "ln"
-        describe = softmax_passes if op == "softmax" else norm_passes
-        moved = np.array([4 * rows * width])
-        passes = describe(np.array([rows]), np.array([width]), moved, moved)
+        passes = lanes.row_passes(op, self.gpu, np.array([rows]), np.array([width]))
         fitted = lanes.rows_without(op, FAMILY[self.gpu])
         constants = RowConstants(
             KERNEL_NS, fitted.cache_share, fitted.block_cycles, fitted.element_cycles
         )
         figures = figures_for(machine(self.gpu), "fp32", Unit.VECTOR)
-        share, _ = lanes.share_without(self.gpu)
+        share = lanes.share_without(self.gpu)
         return float(row_times(figures, constants, share, passes).total_ns[0])
 
 

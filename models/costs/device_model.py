@@ -174,11 +174,11 @@ def _by_rows(place: _Place, passes: RowPasses, softmax: bool) -> Times:
 
 
 def _softmax(place: _Place, works: Sequence[Work]) -> Times:
-    return _by_rows(place, softmax_passes(*_row_columns(works)), softmax=True)
+    return _by_rows(place, softmax_passes(place.figures.core, *_row_columns(works)), softmax=True)
 
 
 def _norm(place: _Place, works: Sequence[Work]) -> Times:
-    return _by_rows(place, norm_passes(*_row_columns(works)), softmax=False)
+    return _by_rows(place, norm_passes(place.figures.core, *_row_columns(works)), softmax=False)
 
 
 def _stream(place: _Place, works: Sequence[Work]) -> Times:

@@ -1,8 +1,11 @@
 """A device's figures as the formulas want them: per nanosecond, per core and cycle."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ..hardware import Device, DeviceKind, Hardware
+from .core_limits import CoreLimits, core_limits
 from .work_values import Unit
 
 # The process whose name is smaller than 5 nm but which is a 5 nm one (TSMC 4N, N4P): for power
@@ -12,6 +15,25 @@ SMALLEST_PROCESS_NM = 5.0
 # reach this share of what the same device would with two cores of 64 (cost-model.md, section 0).
 WIDE_CORE_LANES = 128
 WIDE_CORE_SHARE = 0.85
+
+
+class MemoryKind(StrEnum):
+    """Kinds of memory that reach different shares of their datasheets' bandwidth."""
+
+    HBM = "hbm"  # of NVIDIA
+    GDDR = "gddr"
+    OTHER_HBM = "other hbm"
+
+
+# Medians over devices of what elementwise kernels sustain, the host's launch taken off
+# (docs/cost-models.md): V100 0.91, A100 0.89; T4 0.74, P4 0.75; MI100 0.80.
+STREAMED: Mapping[MemoryKind, float] = {
+    MemoryKind.HBM: 0.90, MemoryKind.GDDR: 0.75, MemoryKind.OTHER_HBM: 0.80,
+}  # fmt: skip
+CPU_STREAMED = 0.8
+# Volta's controller delivers 1.5 times what Pascal's does, from 900 / 732 times its datasheet's
+# bandwidth (NVIDIA V100 architecture whitepaper, "HBM2 memory architecture").
+FIRST_HBM_SHARE = 900 / 732 / 1.5
 
 # which other peak stands in for a dtype that a device does not state, best first
 _STAND_INS: dict[str, tuple[str, ...]] = {
@@ -44,6 +66,7 @@ class Figures:
         bytes_per_ns: datasheet bandwidth (1 GB/s is one byte a ns).
         clock_ghz: cycles a ns.
         on_vector_lanes: the products run on the plain lanes, there is no matrix unit for them.
+        core: what one core holds at a time.
     """
 
     flops_per_ns: float
@@ -55,6 +78,7 @@ class Figures:
     process_nm: float
     lanes: float
     on_vector_lanes: bool
+    core: CoreLimits
 
     @property
     def flops_per_cycle(self) -> float:
@@ -96,6 +120,7 @@ def figures_for(hardware: Hardware, dtype: str, unit: Unit = Unit.MATRIX) -> Fig
         process_nm=device.process_nm,
         lanes=device.fp32_lanes_per_core,
         on_vector_lanes=vector,
+        core=core_limits(device),
     )
 
 
@@ -107,8 +132,7 @@ def _only_lanes(device: Device, dtype: str) -> bool:
 def streaming_share(hardware: Hardware) -> float:
     """Give the share of the datasheet's bandwidth that a streaming kernel reaches.
 
-    Medians over devices by kind of memory (docs/cost-models.md): NVIDIA HBM 0.86, GDDR 0.76, AMD
-    HBM 0.76; a spec's own `vector.memory` comes first.
+    A spec's own `vector.memory` comes first.
     """
     device = hardware.device
     if "efficiency.vector.memory" not in hardware.defaulted:
@@ -116,7 +140,18 @@ def streaming_share(hardware: Hardware) -> float:
         if stated is not None:
             return stated
     if device.kind is DeviceKind.CPU:
-        return 0.8
+        return CPU_STREAMED
+    share = STREAMED[memory_kind(device)]
+    return share * FIRST_HBM_SHARE if has_first_hbm(device) else share
+
+
+def memory_kind(device: Device) -> MemoryKind:
+    """Tell which kind of memory and controller a device streams from."""
     if "gddr" in device.memory_type.lower():
-        return 0.76
-    return 0.86 if device.vendor.lower() == "nvidia" else 0.76
+        return MemoryKind.GDDR
+    return MemoryKind.HBM if device.vendor.lower() == "nvidia" else MemoryKind.OTHER_HBM
+
+
+def has_first_hbm(device: Device) -> bool:
+    """Tell whether a device has the first controller of its vendor's HBM."""
+    return device.architecture.lower() == "pascal" and memory_kind(device) is MemoryKind.HBM

@@ -1,13 +1,18 @@
 """`etsim predict`: how long a recorded run takes on other hardware, and why."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import click
 
 from ..models.costs.kernel_rules import with_own_rules
+from ..models.errors import UsageError
+from ..simulator.events.contention import Contention
+from ..simulator.events.contention import contention as on_shared_links
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Share, Summary, summarise
+from .contention_text import contention_option, placement_option, print_contention
 from .inputs import load_graphs, salvage_option
 from .machines import SOURCE, source_hardware, target_hardware
 from .memory_text import memory_line
@@ -57,6 +62,8 @@ SHARE_HEADER = ("", "calls", "measured ms", "predicted ms", "share", "bound")
     type=click.Path(path_type=Path),
     help="A YAML of what kernels do by name, put before etsim's own rules.",
 )
+@contention_option
+@placement_option
 @json_option
 @csv_option
 def command(
@@ -66,22 +73,43 @@ def command(
     scales: tuple[str, ...],
     kernel_rules: Path | None,
     salvage: bool,
+    contention: bool,
+    placement: str,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Predict how long a recorded run takes on other hardware, and why."""
+    if placement and not contention:
+        raise UsageError("--placement says where links are shared", remedy="add --contention")
+    if contention and as_csv:
+        raise UsageError("--csv has the operators only", remedy="--contention goes with --json")
     asked = [parse_scale(text) for text in scales]
     graphs = load_graphs(et, salvage=salvage)
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
     rules = with_own_rules(kernel_rules) if kernel_rules else None
     prediction = predict(graphs, source, target, asked, rules)
     summary = summarise(prediction)
+    shared = _contention(prediction, placement) if contention else None
     if as_json:
-        print_json(summary)
+        print_json({**_published(summary), "contention": shared} if shared else summary)
     elif as_csv:
         print_csv(SHARE_HEADER, [_row(share) for share in summary.operators])
     else:
         _print(prediction, summary, asked, self_check=hw == SOURCE)
+        if shared:
+            print_contention(shared)
+
+
+def _contention(prediction: Prediction, placement: str) -> Contention:
+    priced = prediction.priced
+    return on_shared_links(
+        prediction.graph, priced.duration_ns, priced.lag_ns, prediction.target, placement
+    )
+
+
+def _published(summary: Summary) -> dict[str, object]:
+    """The summary's own keys, for one more beside them."""
+    return {field.name: getattr(summary, field.name) for field in fields(summary)}
 
 
 def _print(

@@ -4,7 +4,6 @@ Two layouts exist. 1.0.1 keeps everything flat in the node; later ones nest inpu
 and put the rest into `attrs`. Which one a node has is seen from the node, not from the version.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -14,7 +13,9 @@ import msgspec
 import numpy as np
 
 from ..models.errors import TraceFormatError
-from ..models.graph import NONE, Int64s
+from ..models.graph import Int64s
+from .coded import Coded, coded
+from .execution_attributes import Node, number_column, read_attributes
 from .files import FileKind, expect_kind, read_bytes, sniff
 from .kineto_events import json_fault
 
@@ -27,13 +28,6 @@ PROCESS_GROUP_INIT = "## process_group:init ##"
 EMPTY = msgspec.Raw(b"[]")
 
 
-class Attribute(msgspec.Struct, gc=False):
-    """One entry of a node's `attrs`."""
-
-    name: str = ""
-    value: int | float | bool | str | list[object] | None = None
-
-
 class Arguments(msgspec.Struct, gc=False, frozen=True):
     """Inputs or outputs of a node, as raw JSON: most are equal and are parsed once."""
 
@@ -43,28 +37,13 @@ class Arguments(msgspec.Struct, gc=False, frozen=True):
     strides: msgspec.Raw = EMPTY
 
 
-NO_ARGUMENTS = Arguments()
-
-
-class Node(msgspec.Struct, gc=False):
-    """What both layouts share; the nested one has the other fields in `attrs`."""
-
-    id: int
-    name: str = ""
-    ctrl_deps: int | None = None
-    attrs: msgspec.Raw = msgspec.Raw(b"")
-    parent: int | None = None
-    rf_id: int = 0
-    fw_parent: int = 0
-    seq_id: int = NONE
-    scope: int = 0
-    tid: int = 0
-    op_schema: str = ""
+NOTHING = msgspec.Raw(b"{}")
+_ARGUMENTS = msgspec.json.Decoder(Arguments)
 
 
 class _NestedNode(Node, gc=False):
-    inputs: Arguments = NO_ARGUMENTS
-    outputs: Arguments = NO_ARGUMENTS
+    inputs: msgspec.Raw = NOTHING
+    outputs: msgspec.Raw = NOTHING
 
 
 class _FlatNode(Node, gc=False):
@@ -109,16 +88,16 @@ class ExecutionTrace:
     start_ts: int
     complete: bool
     id: Int64s
-    name: list[str]
+    name: Coded[str]
     parent: Int64s
     rf_id: Int64s
     fw_parent: Int64s
     seq_id: Int64s
     scope: Int64s
     tid: Int64s
-    op_schema: list[str]
-    inputs: list[Arguments]
-    outputs: list[Arguments]
+    op_schema: Coded[str]
+    inputs: Coded[Arguments]
+    outputs: Coded[Arguments]
     process_groups: str
 
     def __len__(self) -> int:
@@ -169,33 +148,12 @@ def _check_schema(schema: str, path: Path) -> None:
         )
 
 
-ATTRIBUTE_FIELDS = ("rf_id", "fw_parent", "seq_id", "scope", "tid")
-_ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
-
-
-def _attribute(name: str, value: str) -> str:
-    return rf'\{{\s*"name":\s*"{name}",\s*"type":\s*"\w+",\s*"value":\s*{value}\s*\}}'
-
-
-# As PyTorch writes them: so they are read in a third of the time.
-_USUAL_ATTRIBUTES = re.compile(
-    rb"\[\s*"
-    + r",\s*".join(
-        (
-            *(_attribute(name, r"(-?\d+)") for name in ATTRIBUTE_FIELDS),
-            _attribute("fw_tid", r"\d+"),
-            _attribute("op_schema", r'"([^"\\]*)"'),
-        )
-    ).encode()
-)
-
-
 def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> ExecutionTrace:
-    nodes: list[_NestedNode | _FlatNode] = sorted(document.nodes, key=attrgetter("id"))
-    for node in nodes:
-        if text := bytes(node.attrs):
-            _spread_attributes(node, text, path)
-    columns = {name: _column(nodes, name) for name in ("id", *ATTRIBUTE_FIELDS)}
+    nodes: Sequence[_NestedNode | _FlatNode] = sorted(document.nodes, key=attrgetter("id"))
+    attributes = read_attributes(nodes, path)
+    name = coded(node.name for node in nodes)
+    inputs = _parsed(coded(map(_raw_inputs, nodes)), path)
+    outputs = _parsed(coded(map(_raw_outputs, nodes)), path)
     parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
     return ExecutionTrace(
         path=path,
@@ -203,72 +161,48 @@ def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> Execut
         pid=document.pid,
         start_ts=document.start_ts,
         complete=document.finish_ts is not None,
-        name=[node.name for node in nodes],
+        id=number_column(nodes, "id"),
+        name=name,
         parent=np.array([parent or 0 for parent in parents], dtype=np.int64),
-        op_schema=[node.op_schema for node in nodes],
-        inputs=[_inputs(node) for node in nodes],
-        outputs=[_outputs(node) for node in nodes],
-        process_groups=_process_groups(nodes),
-        **columns,
+        op_schema=attributes.op_schema,
+        inputs=inputs,
+        outputs=outputs,
+        process_groups=_process_groups(name, inputs),
+        **attributes.numbers,
     )
 
 
-def _column(nodes: Sequence[Node], name: str) -> Int64s:
-    values = list(map(attrgetter(name), nodes))
+def _raw_inputs(node: _NestedNode | _FlatNode) -> bytes:
+    if isinstance(node, _NestedNode):
+        return bytes(node.inputs)
+    return _nested(node.inputs, node.input_shapes, node.input_types)
+
+
+def _raw_outputs(node: _NestedNode | _FlatNode) -> bytes:
+    if isinstance(node, _NestedNode):
+        return bytes(node.outputs)
+    return _nested(node.outputs, node.output_shapes, node.output_types)
+
+
+def _nested(values: msgspec.Raw, shapes: msgspec.Raw, types: msgspec.Raw) -> bytes:
+    """Give the flat layout's arguments as the nested layout has them."""
+    return b'{"values":%b,"shapes":%b,"types":%b}' % (bytes(values), bytes(shapes), bytes(types))
+
+
+def _parsed(raw: Coded[bytes], path: Path) -> Coded[Arguments]:
+    """Parse each distinct text once."""
     try:
-        return np.array(values, dtype=np.int64)
-    except OverflowError:
-        return np.array([_signed(value) for value in values], dtype=np.int64)
-
-
-def _spread_attributes(node: Node, text: bytes, path: Path) -> None:
-    """Put the nested layout's attributes where the flat layout has them."""
-    usual = _USUAL_ATTRIBUTES.match(text)
-    if usual is None:
-        _spread_unusual(node, text, path)
-        return
-    *numbers, schema = usual.groups()
-    node.rf_id, node.fw_parent, node.seq_id, node.scope, node.tid = map(int, numbers)
-    node.op_schema = schema.decode()
-
-
-def _signed(value: int) -> int:
-    """Give a number whose "none" may be written as 2**64 - 1, as unsigned fields do."""
-    return value if value < 2**63 else value - 2**64
-
-
-def _spread_unusual(node: Node, text: bytes, path: Path) -> None:
-    """Attributes in any order, with any others between."""
-    try:
-        attributes = _ATTRIBUTES.decode(text)
+        table = [_ARGUMENTS.decode(text) for text in raw.table]
     except msgspec.ValidationError as error:
         raise TraceFormatError(f"is not an execution trace: {error}", where=path) from None
-    value_of = {attribute.name: attribute.value for attribute in attributes or ()}
-    for name in ATTRIBUTE_FIELDS:
-        value = value_of.get(name)
-        if isinstance(value, int):
-            setattr(node, name, value)
-    node.op_schema = str(value_of.get("op_schema", ""))
+    return Coded(table, raw.code)
 
 
-def _inputs(node: _NestedNode | _FlatNode) -> Arguments:
-    if isinstance(node, _NestedNode):
-        return node.inputs
-    return Arguments(node.inputs, node.input_shapes, node.input_types)
-
-
-def _outputs(node: _NestedNode | _FlatNode) -> Arguments:
-    if isinstance(node, _NestedNode):
-        return node.outputs
-    return Arguments(node.outputs, node.output_shapes, node.output_types)
-
-
-def _process_groups(nodes: list[_NestedNode | _FlatNode]) -> str:
-    for node in nodes:
-        if node.name == PROCESS_GROUP_INIT:
-            values = msgspec.json.decode(_inputs(node).values)
-            return str(values[0]) if values else ""
-    return ""
+def _process_groups(name: Coded[str], inputs: Coded[Arguments]) -> str:
+    if PROCESS_GROUP_INIT not in name.table:
+        return ""
+    values = msgspec.json.decode(inputs[name.index(PROCESS_GROUP_INIT)].values)
+    return str(values[0]) if values else ""
 
 
 def is_structural(name: str) -> bool:

@@ -30,7 +30,8 @@ from ..models.memory.plan import (
 from ..models.memory.text import PLAN_PROPERTY, plan_to_text
 from ..models.transforms.pool import Pool
 from .execution_trace import Arguments, ExecutionTrace
-from .memory import TENSOR_FIELDS, MemoryUse, Storages, memory_use
+from .memory import MemoryUse, Storages, memory_use
+from .storage_lives import TENSOR_FIELDS
 
 # where an operator takes its weights: argument places by name
 _WEIGHTS = (

@@ -28,7 +28,7 @@ from etsim.models.graph import (
 from etsim.simulator import compiled as compiling
 from etsim.simulator.compiled import compiled, has_numba
 from etsim.simulator.incremental import checkpoints, reevaluate
-from etsim.simulator.kernels import longest_ends
+from etsim.simulator.kernels import longest_ends_unsigned
 from etsim.simulator.live_slots import live_slots
 from etsim.simulator.replay import replay
 from etsim.simulator.scaling import apply_scales, parse_scale
@@ -116,9 +116,9 @@ def one_replay(graph: ExecutionGraph) -> None:
     show("plain loop, M nodes/s", f"{nodes / loop / 1e6:.1f}")
     show("windows of lanes, no numba, M nodes/s", f"{nodes / windows / 1e6:.1f}", ">= 3")
     if has_numba():
-        fast = compiled(longest_ends)
-        source = graph.edge_source.view(np.uint32)
-        columns = graph.edge_start, source, lags, durations, ends
+        fast = compiled(longest_ends_unsigned)
+        start, source = graph.edge_start.view(np.uint64), graph.edge_source.view(np.uint32)
+        columns = start, source, lags, durations, ends
         total, quick = seconds(lambda: np.cumsum(durations), lambda: fast(*columns), repeats=21)
         show("compiled, M nodes/s", f"{nodes / quick / 1e6:.0f}")
         show("compiled, share of np.cumsum's rate", f"{total / quick:.2f}", ">= 0.5")

@@ -38,6 +38,36 @@ def longest_ends(
         ends_ns[row] = start + duration_ns[row]
 
 
+def longest_ends_unsigned(
+    edge_start: NDArray[np.uint64],
+    source: NDArray[np.uint32],
+    lag_ns: Int64s,
+    duration_ns: Int64s,
+    ends_ns: Int64s,
+) -> None:
+    """Do what `longest_ends` does, in the form that compiles best.
+
+    Indices without a sign need no look for those from the end, and rows of one or two edges, nearly
+    all, no inner loop.
+    """
+    one, two = np.uint64(1), np.uint64(2)
+    edge = np.uint64(0)
+    for row in range(len(duration_ns)):
+        start = np.int64(0)
+        after = edge_start[row + 1]
+        if edge + one == after:
+            start = max(start, ends_ns[source[edge]] + lag_ns[edge])
+        elif edge + two == after:
+            other = ends_ns[source[edge + one]] + lag_ns[edge + one]
+            start = max(start, max(ends_ns[source[edge]] + lag_ns[edge], other))  # noqa: PLW3301
+        else:
+            while edge < after:
+                start = max(start, ends_ns[source[edge]] + lag_ns[edge])
+                edge += one
+        edge = after
+        ends_ns[row] = start + duration_ns[row]
+
+
 def assign_slots(
     edge_start: Sequence[int] | Int64s,
     source: Sequence[int] | Int32s,
@@ -47,13 +77,20 @@ def assign_slots(
 ) -> int:
     """Give every row's end a slot that is free until its last reader; return how many there are.
 
-    Like register allocation: a slot freed by a row's predecessors may hold the row's own end.
+    Like register allocation, but a row's slot is never one that it still reads: what is read and
+    what is written do not overlap, so that a compiler can take several scenarios at a time.
     `free` is scratch of shape (rows,); `last_reader` is used up.
     """
     slots = 0
     free_count = 0
     edge = 0
     for row in range(len(slot)):
+        if free_count:
+            free_count -= 1
+            slot[row] = free[free_count]
+        else:
+            slot[row] = slots
+            slots += 1
         while edge < edge_start[row + 1]:
             before = source[edge]
             if last_reader[before] == row:
@@ -61,12 +98,6 @@ def assign_slots(
                 free[free_count] = slot[before]
                 free_count += 1
             edge += 1
-        if free_count:
-            free_count -= 1
-            slot[row] = free[free_count]
-        else:
-            slot[row] = slots
-            slots += 1
         if last_reader[row] == row:  # nobody reads it
             free[free_count] = slot[row]
             free_count += 1
@@ -105,12 +136,17 @@ class EdgeColumns(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Prices of shape (classes, scenarios of the block); without traffic `traffic` has no lines."""
+    """Prices of shape (classes, scenarios of the block).
+
+    `is_plain` tells of each class whether a row without traffic takes `work` alone, shape
+    (classes,): nothing fixed. Where all rows are so, `traffic` and `fixed_ns` have no lines.
+    """
 
     work: Float64s
     traffic: Float64s
     fixed_ns: Float64s
     lag: Float64s
+    is_plain: Bytes
 
 
 class Outcome(NamedTuple):
@@ -127,52 +163,75 @@ def replay_block(  # noqa: C901, PLR0912, PLR0915  # numba sees one function
     """Replay a block of scenarios in one pass, costs fused in; for numba only.
 
     `live` has shape (slots, block): the state that stays in cache however many rows there are.
-    Elements are reached by two indices: a line taken out would cost a reference count.
+    Elements are reached by two indices: a line taken out would cost a reference count. A row of one
+    edge, the most of them, is one loop; others gather their start first.
     """
     width = live.shape[1]
     slot, row_kind, work_of, traffic_of, may_be_last, watched = rows
     edge_start, source_slot, lag_of, edge_kind = edges
-    work_price, traffic_price, fixed, lag_factor = tables
+    work_price, traffic_price, fixed, lag_factor, is_plain = tables
     makespan, starts, ends = out
-    fused = len(traffic_price) > 0
     start = np.empty(width)
     edge = edge_start[0]
     for row in range(len(slot)):
-        first, after = edge, edge_start[row + 1]
-        if first == after:
-            for s in range(width):
-                start[s] = 0.0
-        while edge < after:
+        v, c, work, traffic, w = (
+            slot[row],
+            row_kind[row],
+            work_of[row],
+            traffic_of[row],
+            watched[row],
+        )
+        plain = is_plain[c] and traffic == 0.0
+        after = edge_start[row + 1]
+        if edge + 1 == after and w < 0:
             p, lag, k = source_slot[edge], lag_of[edge], edge_kind[edge]
-            if edge == first and k >= 0:
+            edge = after
+            if k < 0 and plain:
                 for s in range(width):
-                    start[s] = max(0.0, live[p, s] + np.rint(lag * lag_factor[k, s]))
-            elif edge == first:
+                    live[v, s] = max(0.0, live[p, s] + lag) + np.rint(work * work_price[c, s])
+            elif k < 0:
                 for s in range(width):
-                    start[s] = max(0.0, live[p, s] + lag)
-            elif k >= 0:
+                    longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
+                    live[v, s] = max(0.0, live[p, s] + lag) + np.rint(longer + fixed[c, s])
+            elif plain:
                 for s in range(width):
-                    start[s] = max(start[s], live[p, s] + np.rint(lag * lag_factor[k, s]))
+                    ready = max(0.0, live[p, s] + np.rint(lag * lag_factor[k, s]))
+                    live[v, s] = ready + np.rint(work * work_price[c, s])
             else:
                 for s in range(width):
-                    start[s] = max(start[s], live[p, s] + lag)
-            edge += 1
-        v, c, work = slot[row], row_kind[row], work_of[row]
-        traffic = traffic_of[row]
-        if fused and traffic > 0.0:
-            for s in range(width):
-                longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
-                live[v, s] = start[s] + np.rint(longer + fixed[c, s])
-        elif fused:
-            for s in range(width):
-                live[v, s] = start[s] + np.rint(work * work_price[c, s] + fixed[c, s])
+                    longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
+                    ready = max(0.0, live[p, s] + np.rint(lag * lag_factor[k, s]))
+                    live[v, s] = ready + np.rint(longer + fixed[c, s])
         else:
-            for s in range(width):
-                live[v, s] = start[s] + np.rint(work * work_price[c, s])
+            if edge == after:
+                for s in range(width):
+                    start[s] = 0.0
+            first = edge
+            while edge < after:
+                p, lag, k = source_slot[edge], lag_of[edge], edge_kind[edge]
+                if edge == first and k >= 0:
+                    for s in range(width):
+                        start[s] = max(0.0, live[p, s] + np.rint(lag * lag_factor[k, s]))
+                elif edge == first:
+                    for s in range(width):
+                        start[s] = max(0.0, live[p, s] + lag)
+                elif k >= 0:
+                    for s in range(width):
+                        start[s] = max(start[s], live[p, s] + np.rint(lag * lag_factor[k, s]))
+                else:
+                    for s in range(width):
+                        start[s] = max(start[s], live[p, s] + lag)
+                edge += 1
+            if plain:
+                for s in range(width):
+                    live[v, s] = start[s] + np.rint(work * work_price[c, s])
+            else:
+                for s in range(width):
+                    longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
+                    live[v, s] = start[s] + np.rint(longer + fixed[c, s])
         if may_be_last[row]:
             for s in range(width):
                 makespan[s] = max(makespan[s], live[v, s])
-        w = watched[row]
         if w >= 0:
             for s in range(width):
                 starts[w, s], ends[w, s] = start[s], live[v, s]

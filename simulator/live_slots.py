@@ -1,7 +1,7 @@
 """Live slots: where the end of each row is kept until its last reader, and no longer.
 
     row      0  1  2  3        0 --> 1 --> 2 --> 3
-    slot     0  0  0  0        each end is read once, by the next row: one slot does
+    slot     0  1  0  1        each end is read once, by the next row: two slots do
 
 Real traces in issue order need a handful (a full launch queue: as many as the queue is deep), so
 that the state of many scenarios at once, slots x scenarios, does not grow with the graph.

@@ -45,16 +45,18 @@ class _Prices:
         self.work, self.traffic = rows.work.tolist(), rows.traffic.tolist()
         self.work_price, self.traffic_price = list(tables.work), list(tables.traffic)
         self.fixed = list(tables.fixed_ns)
+        self.is_plain = tables.is_plain.tolist()
         self.first, self.second = np.empty(tables.work.shape[1]), np.empty(tables.work.shape[1])
 
     def duration_of(self, row: int) -> Float64s:
         kind = self.kind[row]
         cost = self.first
         np.multiply(self.work_price[kind], self.work[row], out=cost)
-        if self.traffic_price:
-            if self.traffic[row]:
-                np.multiply(self.traffic_price[kind], self.traffic[row], out=self.second)
-                np.maximum(cost, self.second, out=cost)
+        if self.traffic[row]:
+            np.multiply(self.traffic_price[kind], self.traffic[row], out=self.second)
+            np.maximum(cost, self.second, out=cost)
+            np.add(cost, self.fixed[kind], out=cost)
+        elif not self.is_plain[kind]:
             np.add(cost, self.fixed[kind], out=cost)
         np.rint(cost, out=cost)
         return cost

@@ -52,8 +52,8 @@ class CostTables:
         lag_ns: (edges,).
         edge_class: (edges,) into the lines of `lag_factor`, -1 where the lag never changes.
         lag_factor: (edge classes, S).
-        traffic, traffic_price, fixed_ns: second term and fixed part, all three or none: (nodes,),
-            (classes, S), (classes, S).
+        traffic, traffic_price: second term, both or none: (nodes,), (classes, S).
+        fixed_ns: fixed part: (classes, S), or none.
     """
 
     row_class: Int32s
@@ -90,12 +90,15 @@ class CostTables:
         if np.any(varies):
             factor = self.lag_factor[np.maximum(self.edge_class, 0), scenario]
             lag = np.where(varies, scaled(lag, factor), lag)
-        if self.traffic is None or self.traffic_price is None or self.fixed_ns is None:
+        if self.traffic_price is None and self.fixed_ns is None:
             return scaled(self.work, price), lag
-        second = self.traffic * self.traffic_price[self.row_class, scenario]
-        longer = np.maximum(self.work * price, second)
-        duration = np.rint(longer + self.fixed_ns[self.row_class, scenario])
-        return duration.astype(np.int64), lag
+        duration = self.work * price
+        if self.traffic is not None and self.traffic_price is not None:
+            second = self.traffic * self.traffic_price[self.row_class, scenario]
+            duration = np.maximum(duration, second)
+        if self.fixed_ns is not None:
+            duration = duration + self.fixed_ns[self.row_class, scenario]
+        return np.rint(duration).astype(np.int64), lag
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +257,10 @@ def _columns(
     watched = np.full(len(graph), -1, dtype=np.int32)
     watched[watch] = np.arange(len(watch))
     work = tables.work.astype(np.float64, copy=False)
-    traffic = work if tables.traffic is None else tables.traffic.astype(np.float64, copy=False)
+    if tables.traffic is None:
+        traffic = np.zeros(len(graph))
+    else:
+        traffic = tables.traffic.astype(np.float64, copy=False)
     kind = tables.row_class.astype(np.int32, copy=False)
     rows = RowColumns(slots.slot, kind, work, traffic, slots.may_be_last, watched)
     varies = np.where(tables.lag_ns == 0, -1, tables.edge_class).astype(np.int32)
@@ -281,15 +287,24 @@ def _block(
 ) -> Outcome:
     """Replay one block."""
     width = tables.scenarios
-    none = np.empty((0, width))
-    prices = Tables(
-        np.ascontiguousarray(tables.work_price),
-        none if tables.traffic_price is None else np.ascontiguousarray(tables.traffic_price),
-        none if tables.fixed_ns is None else np.ascontiguousarray(tables.fixed_ns),
-        np.ascontiguousarray(tables.lag_factor),
-    )
+    prices = _prices(tables)
     out = Outcome(np.zeros(width), np.zeros((watched, width)), np.zeros((watched, width)))
     live = np.zeros((slots, width))
     run = compiled(replay_block) if engine is Engine.COMPILED else rows_block
     run(rows, edges, prices, live, out)
     return out
+
+
+def _prices(tables: CostTables) -> Tables:
+    """Give the tables as the kernels take them: lines in a row, none missing that one may read."""
+    work, traffic, fixed = tables.work_price, tables.traffic_price, tables.fixed_ns
+    shape = (0, tables.scenarios) if traffic is None and fixed is None else work.shape
+    fixed = np.zeros(shape) if fixed is None else np.ascontiguousarray(fixed)
+    is_plain = ~np.any(fixed, axis=1) if len(fixed) else np.ones(len(work), dtype=bool)
+    return Tables(
+        np.ascontiguousarray(work),
+        np.zeros(shape) if traffic is None else np.ascontiguousarray(traffic),
+        fixed,
+        np.ascontiguousarray(tables.lag_factor),
+        is_plain.astype(np.uint8),
+    )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from etsim.models.graph import EdgeKind, ExecutionGraph, LaneKind
 from etsim.models.graph_builder import GraphBuilder
 from etsim.simulator import windows
-from etsim.simulator.kernels import longest_ends
+from etsim.simulator.kernels import longest_ends, longest_ends_unsigned
 from etsim.simulator.replay import replay
 from etsim.simulator.windows import windowed_ends
 from etsim.tests.simulator.small_graphs import small_graphs
@@ -25,6 +25,15 @@ def by_loop(graph: ExecutionGraph) -> list[int]:
         ends,
     )
     return ends
+
+
+@given(st.one_of(small_graphs(max_rows=20), execution_graphs(max_rows=6)))
+@settings(deadline=None, max_examples=60)
+def test_the_form_that_compiles_best_gives_the_ends_of_the_loop(graph: ExecutionGraph) -> None:
+    ends = np.empty(len(graph), dtype=np.int64)
+    start, source = graph.edge_start.view(np.uint64), graph.edge_source.view(np.uint32)
+    longest_ends_unsigned(start, source, graph.edge_lag_ns, graph.nodes.duration_ns, ends)
+    assert ends.tolist() == by_loop(graph)
 
 
 @given(

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from .edge_columns import Edges
 from .errors import AnalysisError
-from .graph import NONE, Category, ExecutionGraph, Int64s, Step
+from .graph import NONE, Category, Columns, ExecutionGraph, Int64s, Step
 from .merge_tables import ROW_COLUMNS
 
 
@@ -139,24 +140,29 @@ def _without_edges_into(graph: ExecutionGraph, rows: set[int]) -> ExecutionGraph
 
 def reordered(graph: ExecutionGraph, order: Int64s) -> ExecutionGraph:
     """Give the graph with row `order[k]` at place k; edges, parents and steps follow."""
+    return renumbered(graph, graph.nodes, Edges.of(graph), order)[0]
+
+
+def renumbered(
+    graph: ExecutionGraph, nodes: Columns, edges: Edges, order: Int64s
+) -> tuple[ExecutionGraph, Int64s]:
+    """Give the graph of these rows and edges with row `order[k]` at place k, and all places.
+
+    Args:
+        graph: whose steps and tables stay; rows may have been added behind its own.
+        nodes: all rows, in the numbering of `edges`.
+        edges: in any order.
+        order: each row once.
+    """
     place = np.empty(len(order) + 1, dtype=np.int64)
     place[order] = np.arange(len(order))
     place[-1] = NONE  # index -1: none stays none
-    target = place[graph.edge_target()]
-    source = place[graph.edge_source]
-    by_target = np.lexsort((source, target))
-    counts = np.bincount(target, minlength=len(order))
-    nodes = graph.nodes.take(order)
+    moved = replace(edges, target=place[edges.target], source=place[edges.source])
+    nodes = nodes.take(order)
     rows = {name: place[getattr(nodes, name)].astype(np.int32) for name in ROW_COLUMNS}
-    return replace(
-        graph,
-        nodes=replace(nodes, **rows),
-        edge_start=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        edge_source=source[by_target].astype(np.int32),
-        edge_kind=graph.edge_kind[by_target],
-        edge_lag_ns=graph.edge_lag_ns[by_target],
-        steps=tuple(
-            Step(step.name, int(place[step.begin_row]), int(place[step.end_row]))
-            for step in graph.steps
-        ),
+    steps = tuple(
+        Step(step.name, int(place[step.begin_row]), int(place[step.end_row]))
+        for step in graph.steps
     )
+    laid_out = replace(graph, nodes=replace(nodes, **rows), steps=steps)
+    return moved.sorted(len(order)).into(laid_out), place[:-1]

@@ -160,6 +160,16 @@ class MemoryPlan:
         }  # fmt: skip
         return self.with_lives(self.lives.followed_by(Lives(**column)))
 
+    def at_stage(self, stage: int) -> "MemoryPlan":
+        """Give the plan as that of a pipeline's stage."""
+        return replace(self, stage=stage, _peak=[])
+
+    def lasting(self, rows: Mask) -> "MemoryPlan":
+        """Let rows live all the time."""
+        first = np.where(rows, self.start, self.lives.first)
+        last = np.where(rows, self.end, self.lives.last)
+        return self.with_lives(replace(self.lives, first=first, last=last))
+
     def bytes_of(self, *uses: Use) -> int:
         """Give the bytes of all storages of a use, whenever they live."""
         return int(self.lives.size_bytes[self.lives.of(*uses)].sum())

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
 from .edit import Mask
+from .memory_training import ACCUMULATE
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
 from .splice import copied, spliced, with_copies
@@ -103,5 +104,6 @@ register(
         needs="Optimizer.step; without AccumulateGrad and its shapes adding up costs nothing",
         parameters=(Parameter("steps", "micro-batches an optimizer step"),),
         apply=_accumulate,
+        memory=ACCUMULATE,
     )
 )

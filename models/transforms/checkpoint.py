@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..graph import NONE, ExecutionGraph, Int64s
+from .memory_checkpoint import CHECKPOINT
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
@@ -73,5 +74,6 @@ register(
             Parameter("module", "pattern such as Block_*; the largest repeated", "", is_text=True),
         ),
         apply=_checkpoint,
+        memory=CHECKPOINT,
     )
 )

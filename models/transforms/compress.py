@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..graph import NONE, Collective, ExecutionGraph, Operator
 from ..hardware import DeviceKind
 from .gradient_messages import Message, gradient_messages, transfer_ratio
+from .memory_sharing import COMPRESS
 from .pool import Pool
 from .registry import Parameter, Transform, Value, number, register, whole
 from .scenario import Scenario
@@ -153,5 +154,6 @@ register(
             Parameter("rank", "powersgd: rank of the factors", 1.0),
         ),
         apply=_compress,
+        memory=COMPRESS,
     )
 )

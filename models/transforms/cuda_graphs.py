@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import NeedsRecordingError, UsageError
 from ..graph import Category, EdgeKind, ExecutionGraph
+from ..memory.effect import unchanged
 from ..units import Dimension
 from .edit import Mask
 from .insertion import Insertion
@@ -110,5 +111,6 @@ register(
             Parameter("phases", "such as forward+backward; all", "", is_text=True),
         ),
         apply=_cuda_graphs,
+        memory=unchanged("the pools that captured graphs keep for themselves are not counted"),
     )
 )

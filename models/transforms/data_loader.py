@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import NeedsRecordingError, UsageError
 from ..graph import HOST_TIME_EDGES, NONE, Category, ExecutionGraph
+from ..memory.effect import unchanged
 from .edit import Mask, scaled
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
@@ -73,5 +74,6 @@ register(
             Parameter("name", "pattern of the mark", "enumerate(DataLoader)*", is_text=True),
         ),
         apply=_data_loader,
+        memory=unchanged("batches wait in the memory of the host"),
     )
 )

@@ -14,6 +14,7 @@ from ..graph import Category
 from .buckets import bucketed
 from .communication import Communicator, reduce_gradients
 from .links import with_link
+from .memory_sharing import DDP
 from .registry import MEBI_25, Parameter, Transform, Value, flag, register, whole
 from .scenario import Scenario
 from .training import iterations
@@ -65,5 +66,6 @@ register(
             Parameter("views", "1: gradients are views of buckets, no copies", 0.0),
         ),
         apply=_ddp,
+        memory=DDP,
     )
 )

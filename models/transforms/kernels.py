@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
+from ..memory.effect import unchanged
 from .edit import Mask, scaled, without
 from .lanes import before_on_lane, grouped
 from .registry import Parameter, Transform, Value, register
@@ -103,6 +104,7 @@ register(
             Parameter("factor", "0.5 is twice as fast"),
         ),
         apply=_scale,
+        memory=unchanged("only times change"),
     )
 )
 register(
@@ -115,6 +117,7 @@ register(
         needs="",
         parameters=(Parameter("name", "pattern of operator or kernel names", is_text=True),),
         apply=_remove,
+        memory=unchanged("what the operator made may go, which is not followed"),
     )
 )
 register(
@@ -128,5 +131,6 @@ register(
         needs="device work",
         parameters=(Parameter("name", "pattern of operator or kernel names", is_text=True),),
         apply=_fuse,
+        memory=unchanged("what lay between the kernels may go, which is not followed"),
     )
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph import NONE, ExecutionGraph, Int64s
 from .edit import Mask
+from .memory_layers import LAYERS
 from .optimizer_share import resized_optimizer
 from .pool import Pool
 from .registry import Parameter, Transform, Value, register, whole
@@ -106,5 +107,6 @@ register(
             Parameter("module", "pattern such as Block_*; the largest repeated", "", is_text=True),
         ),
         apply=_layers,
+        memory=LAYERS,
     )
 )

@@ -12,6 +12,7 @@ from ..costs.tensors import ITEM_BYTES
 from ..errors import UsageError
 from ..graph import Operator
 from .edit import Mask
+from .memory_training import FUSED_STEP
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
 from .splice import without_time
@@ -101,5 +102,6 @@ register(
         needs="AccumulateGrad with shapes and Optimizer.step",
         parameters=(Parameter("kind", "adam, adamw or sgd; as recorded", "", is_text=True),),
         apply=_fused,
+        memory=FUSED_STEP,
     )
 )

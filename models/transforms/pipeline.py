@@ -29,12 +29,14 @@ from ..graph import (
 )
 from .insertion import Insertion
 from .links import with_link
+from .memory_pipeline import PIPELINE
 from .recost import has_device
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
 from .schedules import Schedule, Task, in_time, needed, stage_orders
 from .splice import copied, spliced
+from .stage_cut import first_layers
 from .training import Iteration, iterations, marks
 
 COMMUNICATION = 30
@@ -67,30 +69,6 @@ class _Span:
     task: Task
     first: int
     last: int
-
-
-def balanced(times: Sequence[float], parts: int) -> list[int]:
-    """Cut a row of layers so that the longest part is shortest; gives each part's first layer.
-
-    >>> balanced([1, 1, 1, 3], 2)
-    [0, 3]
-    """
-    count = len(times)
-    sums = np.concatenate(([0.0], np.cumsum(times)))
-    best = [[float("inf")] * (count + 1) for _ in range(parts + 1)]
-    cut = [[0] * (count + 1) for _ in range(parts + 1)]
-    best[0][0] = 0.0
-    for part in range(1, parts + 1):
-        for end in range(part, count + 1):
-            for begin in range(part - 1, end):
-                longest = max(best[part - 1][begin], float(sums[end] - sums[begin]))
-                if longest < best[part][end]:
-                    best[part][end], cut[part][end] = longest, begin
-    firsts, end = [], count
-    for part in range(parts, 0, -1):
-        end = cut[part][end]
-        firsts.append(end)
-    return firsts[::-1]
 
 
 @dataclass(slots=True)
@@ -139,18 +117,7 @@ class _Maker:
     def __init__(self, graph: ExecutionGraph, layers: Layers, stages: int, chunks: int) -> None:
         self.graph, self.layers, self.stages, self.chunks = graph, layers, stages, chunks
         self.device = has_device(graph)
-        if len(layers.paths) < chunks:
-            raise UsageError(
-                f"pipeline: {len(layers.paths)} layers cannot be cut into {chunks} parts"
-            )
-        counted = graph.on_device() if self.device else np.ones(len(graph), dtype=bool)
-        counted = counted & (layers.of_row != NONE)
-        times = np.bincount(
-            layers.of_row[counted],
-            weights=graph.nodes.duration_ns[counted] + 1.0,
-            minlength=len(layers.paths),
-        )
-        self.firsts = balanced(times.tolist(), chunks)
+        self.firsts = first_layers(graph, layers, chunks)
         self.lanes = list(graph.lanes)
         self.lane_of: dict[tuple[int, int], int] = {}
         self.message = self._message()
@@ -343,5 +310,6 @@ register(
             Parameter("module", "pattern of the layers; the largest repeated", "", is_text=True),
         ),
         apply=_pipeline,
+        memory=PIPELINE,
     )
 )

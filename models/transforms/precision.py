@@ -14,6 +14,7 @@ from ..costs.work_values import WorkClass
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph, Operator
 from .edit import Mask
+from .memory_training import AMP
 from .recost import doers, need_shapes, recosted
 from .registry import Parameter, Transform, Value, flag, register
 from .scenario import Scenario
@@ -168,5 +169,6 @@ register(
             Parameter("grads", "1: gradients are sent in 16 bits", 0.0),
         ),
         apply=_amp,
+        memory=AMP,
     )
 )

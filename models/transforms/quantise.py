@@ -13,6 +13,7 @@ from ..costs.tensors import ITEM_BYTES, Call
 from ..costs.work import work_of
 from ..costs.work_values import Gemm, Work, WorkClass
 from ..graph import Operator, Provenance
+from .memory_training import QUANTISE
 from .recost import doers, need_shapes
 from .registry import Parameter, Transform, Value, number, register
 from .scenario import Scenario
@@ -78,5 +79,6 @@ register(
             Parameter("dequant", "share of time added for unpacking", 0.0),
         ),
         apply=_quantise,
+        memory=QUANTISE,
     )
 )

@@ -14,6 +14,7 @@ from ..graph import NONE, Category, Collective, ExecutionGraph, Step
 from .edit import Mask
 from .gradient_messages import transfer_ratio
 from .links import with_link
+from .memory_sharing import RANKS
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
 from .splice import originals, spliced
@@ -94,5 +95,6 @@ register(
             Parameter("link", "as in ddp; the nearest", "", is_text=True),
         ),
         apply=_ranks,
+        memory=RANKS,
     )
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..costs.collectives import transfer_ns
 from ..graph import NONE, Category, Collective, EdgeKind, ExecutionGraph, Provenance
+from ..memory.effect import unchanged
 from .buckets import Bucket, bucketed
 from .edit import ORDER_KINDS, Mask
 from .gradient_messages import Message, gradient_messages, measured
@@ -244,5 +245,6 @@ register(
             Parameter("overlap", "0: all-reduces start when backward has ended", 1.0),
         ),
         apply=_rebucket,
+        memory=unchanged("buckets hold all gradients, however many they are"),
     )
 )

@@ -5,9 +5,10 @@ their units, so that a wrong one is told before anything runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError
+from ..memory.effect import MemoryEffect
 from ..units import Dimension, UnitError, parse
 from .scenario import Scenario
 
@@ -44,6 +45,7 @@ class Transform:
         edit: exactly what is changed in the graph, one sentence.
         assumes: what is taken for granted.
         needs: what the recording must hold, "" for nothing.
+        memory: what happens to the memory it takes.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Transform:
     needs: str
     parameters: tuple[Parameter, ...]
     apply: Apply
+    memory: MemoryEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,11 @@ class Asked:
     text: str
 
     def __call__(self, scenario: Scenario) -> Scenario:
-        """Apply it."""
-        return self.transform.apply(scenario, self.values)
+        """Apply it, to the graph and to the memory it takes."""
+        after = self.transform.apply(scenario, self.values)
+        if after is scenario or not scenario.memory:
+            return after
+        return replace(after, memory=self.transform.memory(scenario, self.values))
 
 
 def number(values: Mapping[str, Value], key: str, asked: str, *, above: float = 0.0) -> float:
@@ -114,7 +120,7 @@ def register(transform: Transform) -> Transform:
     """
     if transform.name in _TRANSFORMS:
         raise ValueError(f"transform {transform.name} is registered twice")
-    if not (transform.about and transform.edit and transform.assumes):
+    if not (transform.about and transform.edit and transform.assumes and transform.memory.about):
         raise ValueError(f"transform {transform.name} does not say what it does")
     _TRANSFORMS[transform.name] = transform
     return transform

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import UsageError
 from ..graph import HOST_TIME_EDGES, Category, ExecutionGraph
 from ..hardware import Hardware, Link, LinkTier
+from ..memory.effect import unchanged
 from ..specs import load
 from .edit import scaled
 from .registry import Parameter, Transform, Value, number, register
@@ -77,6 +78,7 @@ register(
         needs="",
         parameters=(Parameter("name", "catalogue name or YAML", is_text=True),),
         apply=_hardware,
+        memory=unchanged("the tensors are the same; only what they must fit into changes"),
     )
 )
 register(
@@ -88,6 +90,7 @@ register(
         needs="",
         parameters=(Parameter("speed", "2 is twice as fast"),),
         apply=_host,
+        memory=unchanged("only times change"),
     )
 )
 register(
@@ -99,6 +102,7 @@ register(
         needs="device work",
         parameters=(Parameter("cost", "0.5 is half"),),
         apply=_launch,
+        memory=unchanged("only times change"),
     )
 )
 register(
@@ -114,5 +118,6 @@ register(
             Parameter("tier", "node, host, network or all", "all", is_text=True),
         ),
         apply=_link,
+        memory=unchanged("only times change"),
     )
 )

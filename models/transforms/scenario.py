@@ -9,15 +9,21 @@ from dataclasses import dataclass, replace
 
 from ..graph import ExecutionGraph
 from ..hardware import Hardware
+from ..memory.plan import MemoryPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """What is asked: a graph, recorded on `source` (None: unknown), for `target`."""
+    """What is asked: a graph, recorded on `source` (None: unknown), for `target`.
+
+    Attributes:
+        memory: what the fullest rank takes, of a pipeline each stage; empty where unknown.
+    """
 
     graph: ExecutionGraph
     source: Hardware | None
     target: Hardware
+    memory: tuple[MemoryPlan, ...] = ()
 
     @property
     def costs(self) -> Hardware:

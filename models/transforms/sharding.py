@@ -16,6 +16,7 @@ from ..graph import NONE, Category, Dims, ExecutionGraph, Operator
 from .buckets import Bucket, bucketed
 from .communication import Communicator, reduce_gradients
 from .links import with_link
+from .memory_sharing import ZERO
 from .recost import recosted
 from .registry import MEBI_25, Parameter, Transform, Value, flag, register, whole
 from .repeats import Layers, find_layers
@@ -222,5 +223,6 @@ register(
             Parameter("prefetch", "0: gather only when needed", 1.0),
         ),
         apply=_zero,
+        memory=ZERO,
     )
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph
+from .memory_sizes import BATCH, LENGTH
 from .recost import need_shapes, recosted
 from .registry import Asked, Parameter, Transform, Value, register, whole
 from .scenario import Scenario
@@ -138,6 +139,7 @@ register(
         needs="operators with shapes",
         parameters=(FROM, TO, SECOND, AT),
         apply=_batch,
+        memory=BATCH,
     )
 )
 register(
@@ -150,5 +152,6 @@ register(
         needs="operators with shapes",
         parameters=(FROM, TO, SECOND, AT),
         apply=_length,
+        memory=LENGTH,
     )
 )

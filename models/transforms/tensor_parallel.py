@@ -18,11 +18,14 @@ from ..costs.work import work_of
 from ..costs.work_values import WorkClass
 from ..errors import NeedsRecordingError, UsageError
 from ..graph import NONE, Category, Collective, Dims, ExecutionGraph, Operator, Provenance
+from ..memory.effect import MemoryEffect, Values
+from ..memory.plan import MODEL_USES, MemoryPlan
 from .insertion import Insertion
 from .links import with_link
+from .memory_time import layers_of_names
 from .recost import has_device, recosted
 from .registry import Parameter, Transform, Value, register, whole
-from .repeats import find_layers
+from .repeats import Layers, find_layers
 from .scenario import Scenario
 from .symbols import Shape
 from .training import ACCUMULATE, BACKWARD, OPTIMIZER, in_phase, named_rows
@@ -45,10 +48,10 @@ class _Linear:
 
     def cut(self, operator: Operator, degree: int) -> Operator:
         """Give an operator of the module on one of `degree` ranks."""
-        shapes = tuple(self._cut(dims, degree) for dims in operator.input_shapes)
+        shapes = tuple(self.cut_shape(dims, degree) for dims in operator.input_shapes)
         return replace(operator, input_shapes=shapes, output_shapes=(), input_strides=())
 
-    def _cut(self, dims: Dims, degree: int) -> Dims:
+    def cut_shape(self, dims: Dims, degree: int) -> Dims:
         """Cut the outputs (columns) or the inputs (rows) where a shape holds them."""
         if not isinstance(dims, tuple) or not all(isinstance(d, int) for d in dims):
             return dims
@@ -76,11 +79,7 @@ def _tp(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     scenario = replace(scenario, target=target)
     graph = scenario.graph
     layers = find_layers(graph, str(values["module"]), "tp")
-    linears = [
-        linear
-        for layer in range(len(layers.paths))
-        for linear in _linears(graph, np.flatnonzero(layers.of_row == layer))
-    ]
+    linears = _all_linears(graph, layers)
     if not any(linear.by_rows for linear in linears):
         raise NeedsRecordingError(
             f"tp: no pair of linear modules in {layers.paths[0]}",
@@ -104,10 +103,7 @@ def _tp(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 
 def _fewer_parameters(scenario: Scenario, linears: Sequence[_Linear], degree: int) -> Scenario:
     """Cut the weights in gradients and in the optimizer too."""
-    cut: dict[Dims, Dims] = {}
-    for linear in linears:
-        n, k = linear.outputs, linear.inputs
-        cut[n, k] = (n, k // degree) if linear.by_rows else (n // degree, k)
+    cut = _cut_weights(linears, degree)
 
     def smaller(dims: Dims) -> Dims:
         if isinstance(dims, tuple) and dims and all(isinstance(d, tuple) for d in dims):
@@ -123,11 +119,62 @@ def _fewer_parameters(scenario: Scenario, linears: Sequence[_Linear], degree: in
     )
 
 
+def _cut_weights(linears: Sequence[_Linear], degree: int) -> dict[Dims, Dims]:
+    cut: dict[Dims, Dims] = {}
+    for linear in linears:
+        n, k = linear.outputs, linear.inputs
+        cut[n, k] = (n, k // degree) if linear.by_rows else (n // degree, k)
+    return cut
+
+
+def _shared(plan: MemoryPlan, scenario: Scenario, values: Values) -> tuple[MemoryPlan, ...]:
+    """Cut weights by their shapes, activations as the operators that make them are cut.
+
+    Per layer 10/34 of the activations (inputs, norms, residuals) stay whole, and 24/34 and the
+    scores are cut by the degree (Korthikanti et al. 2022, equation 2).
+    """
+    degree = int(values["degree"])
+    if degree == 1:
+        return (plan,)
+    layers = find_layers(scenario.graph, str(values["module"]), "tp")
+    linears = _all_linears(scenario.graph, layers)
+    modules = {scenario.graph.names[linear.module]: linear for linear in linears}
+    weights = _cut_weights(linears, degree)
+    hidden = {linear.inputs for linear in linears if not linear.by_rows}
+    wide = {linear.outputs for linear in linears if not linear.by_rows} - hidden
+    lives, cut = plan.lives, layers_of_names(plan, layers.paths)[plan.lives.module] != NONE
+    model, names = lives.of(*MODEL_USES), (*plan.names, "")
+
+    def after(shape: Shape, row: int) -> Dims:
+        if model[row] and len(shape) > 1:
+            turned = weights.get(shape[::-1])
+            return weights.get(shape, turned if turned is not None else shape)
+        linear = modules.get(names[lives.module[row]])
+        if linear is not None:
+            return linear.cut_shape(shape, degree)
+        attends = "attention" in names[lives.maker[row]] or "softmax" in names[lives.maker[row]]
+        return _cut_between(shape, frozenset(wide), degree, attends=attends)
+
+    factor = np.ones(len(lives))
+    for row in np.flatnonzero((cut | model) & (lives.shape != NONE)).tolist():
+        shape = plan.shapes[lives.shape[row]]
+        factor[row] = prod(_shape(after(shape, row))) / max(1, prod(shape))
+    return (plan.with_sizes(lives.size_bytes >= 0, factor),)
+
+
 def _divisible(linears: Sequence[_Linear], degree: int) -> None:
     for linear in linears:
         size = linear.inputs if linear.by_rows else linear.outputs
         if size % degree:
             raise UsageError(f"tp: a dimension of {size} cannot be cut into {degree}")
+
+
+def _all_linears(graph: ExecutionGraph, layers: Layers) -> list[_Linear]:
+    return [
+        linear
+        for layer in range(len(layers.paths))
+        for linear in _linears(graph, np.flatnonzero(layers.of_row == layer))
+    ]
 
 
 def _linears(
@@ -173,21 +220,24 @@ def _shape(dims: Dims) -> Shape:
     return tuple(d for d in dims if isinstance(d, int)) if isinstance(dims, tuple) else ()
 
 
+def _cut_between(dims: Dims, wide: frozenset[int], degree: int, *, attends: bool) -> Dims:
+    shape = _shape(dims)
+    if attends and len(shape) >= 3:
+        place = 1 if len(shape) == 4 else 0
+        return (*shape[:place], max(1, shape[place] // degree), *shape[place + 1 :])
+    if len(shape) > 1 and shape[-1] in wide:
+        return (*shape[:-1], shape[-1] // degree)
+    return dims
+
+
 def _between(operator: Operator, wide: frozenset[int], degree: int) -> Operator:
     """Attention has fewer heads; pointwise operators of the wide part fewer columns."""
     work = work_of(operator)
     attention = work.work_class in ATTENTION
 
-    def cut(dims: Dims) -> Dims:
-        shape = _shape(dims)
-        if attention and len(shape) >= 3:
-            place = 1 if len(shape) == 4 else 0
-            return (*shape[:place], max(1, shape[place] // degree), *shape[place + 1 :])
-        if len(shape) > 1 and shape[-1] in wide:
-            return (*shape[:-1], shape[-1] // degree)
-        return dims
-
-    shapes = tuple(cut(dims) for dims in operator.input_shapes)
+    shapes = tuple(
+        _cut_between(dims, wide, degree, attends=attention) for dims in operator.input_shapes
+    )
     if shapes == operator.input_shapes:
         return operator
     return replace(operator, input_shapes=shapes, output_shapes=(), input_strides=())
@@ -251,5 +301,8 @@ register(
             Parameter("module", "pattern of the layers; the largest repeated", "", is_text=True),
         ),
         apply=_tp,
+        memory=MemoryEffect(
+            "products, attention and what lies between take a share of it", _shared
+        ),
     )
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from etsim.models.errors import UsageError
+from etsim.models.memory.effect import unchanged
 from etsim.models.transforms.catalogue import parse_asked, transforms
 from etsim.models.transforms.registry import Parameter, Transform, register
 
@@ -44,6 +45,6 @@ def test_a_name_is_taken_once() -> None:
 
 
 def test_a_transform_that_does_not_explain_itself_is_refused() -> None:
-    mute = Transform("mute", "", "", "", "", (Parameter("x", "y"),), lambda s, _: s)
+    mute = Transform("mute", "", "", "", "", (Parameter("x", "y"),), lambda s, _: s, unchanged(""))
     with pytest.raises(ValueError, match="does not say"):
         register(mute)

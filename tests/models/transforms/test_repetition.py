@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from etsim.models.graph import ExecutionGraph, same_graph
 from etsim.models.transforms.edit import sound
-from etsim.models.transforms.pipeline import balanced
 from etsim.models.transforms.schedules import Schedule, Task, in_time, stage_orders
 from etsim.models.transforms.splice import spliced, without_time
+from etsim.models.transforms.stage_cut import balanced
 from etsim.models.transforms.training import fixed
 from etsim.simulator.replay import replay
 

@@ -34,10 +34,13 @@ def print_contention(found: Contention) -> None:
     if found.slowed:
         rows = [_slowed_row(it) for it in found.slowed]
         print_table(SLOWED_HEADER, rows, title="Transfers slowed most")
-    say(f"\nPlaced as {found.placement}; taken for granted: {'; '.join(found.assumptions)}.")
+    say(f"\nPlaced as {found.placement}. Taken for granted:")
+    for text in found.assumptions:
+        say(f"  - {text}")
     for count, what in (
         (found.unknown_sizes, "transfers are of unknown size and taken to fill their links"),
         (found.unplaced, "transfers cross no link that the target states, and share nothing"),
+        (found.priced_nearer, "transfers between nodes are priced as if inside one: too short"),
         (found.begun_late, "transfers start before the end they wait for; alone until then"),
     ):
         if count:

@@ -7,7 +7,6 @@ import click
 
 from ..models.costs.kernel_rules import with_own_rules
 from ..models.errors import UsageError
-from ..simulator.events.contention import Contention
 from ..simulator.events.contention import contention as on_shared_links
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
@@ -89,7 +88,11 @@ def command(
     rules = with_own_rules(kernel_rules) if kernel_rules else None
     prediction = predict(graphs, source, target, asked, rules)
     summary = summarise(prediction)
-    shared = _contention(prediction, placement) if contention else None
+    shared = (
+        on_shared_links(prediction.graph, prediction.priced, target, placement)
+        if contention
+        else None
+    )
     if as_json:
         print_json({**_published(summary), "contention": shared} if shared else summary)
     elif as_csv:
@@ -98,13 +101,6 @@ def command(
         _print(prediction, summary, asked, self_check=hw == SOURCE)
         if shared:
             print_contention(shared)
-
-
-def _contention(prediction: Prediction, placement: str) -> Contention:
-    priced = prediction.priced
-    return on_shared_links(
-        prediction.graph, priced.duration_ns, priced.lag_ns, prediction.target, placement
-    )
 
 
 def _published(summary: Summary) -> dict[str, object]:

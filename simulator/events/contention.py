@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...models.graph import ExecutionGraph, Int64s
+from ...models.costs.priced import Priced
+from ...models.graph import ExecutionGraph, Provenance
 from ...models.hardware import Hardware
 from ...models.timeline import Timeline
 from ..predict import total_ns
@@ -63,6 +64,8 @@ class Contention:
         flows, slowed_flows: how many transfers there are, and how many lost time.
         unknown_sizes: flows taken to fill their links, as nobody recorded their size.
         unplaced: transfers that cross no link of the machine.
+        priced_nearer: flows between nodes whose time alone is not measured but the cost model's,
+            by the nearest link that joins so many ranks: too short.
         begun_late: transfers that started before the end they waited for.
         placement: as `--placement` takes it.
     """
@@ -75,30 +78,27 @@ class Contention:
     slowed_flows: int
     unknown_sizes: int
     unplaced: int
+    priced_nearer: int
     begun_late: int
     placement: str
     assumptions: tuple[str, ...]
 
 
 def contention(
-    graph: ExecutionGraph,
-    duration_ns: Int64s,
-    lag_ns: Int64s,
-    hardware: Hardware,
-    placement: str = "",
+    graph: ExecutionGraph, priced: Priced, hardware: Hardware, placement: str = ""
 ) -> Contention:
     """Replay a priced graph on shared links.
 
     Args:
         graph: one rank or many merged.
-        duration_ns: priced for the hardware, each transfer alone, shape (nodes,).
-        lag_ns: priced, shape (edges,).
+        priced: for the hardware; each transfer alone.
         hardware: the target.
         placement: changes of where ranks stand, as `placement_for` reads them.
 
     Raises:
         UsageError: a placement that cannot be read.
     """
+    duration_ns, lag_ns = priced.duration_ns, priced.lag_ns
     where = placement_for(hardware, placement)
     demand = demand_of(graph, duration_ns, hardware, where)
     alone = replay(graph, duration_ns, lag_ns)
@@ -113,9 +113,18 @@ def contention(
         slowed_flows=len(slowed),
         unknown_sizes=demand.unknown_sizes,
         unplaced=demand.unplaced,
+        priced_nearer=_priced_nearer(demand, priced),
         begun_late=shared.begun_late,
         placement=where.told(),
         assumptions=ASSUMPTIONS,
+    )
+
+
+def _priced_nearer(demand: Demand, priced: Priced) -> int:
+    modelled = priced.provenance != Provenance.MEASURED
+    return sum(
+        further and bool(modelled[list(rows)].any())
+        for rows, further in zip(demand.rows, demand.further, strict=True)
     )
 
 

@@ -1,13 +1,13 @@
 """The traffic of a priced graph: its transfers as flows over the ports that they cross."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...models.costs.collectives import canonical_kind, sent_share
+from ...models.costs.collectives import canonical_kind, link_for, sent_share
 from ...models.graph import NONE, Category, Collective, EdgeKind, ExecutionGraph, Int64s
-from ...models.hardware import Hardware
+from ...models.hardware import Hardware, LinkTier
 from .placement import USABLE, Placement, Port, Way, ports_of_copy, ports_of_message
 from .traffic import SharedLink, Traffic, Use
 
@@ -23,12 +23,15 @@ class Demand:
 
     Attributes:
         rows: of each flow.
+        further: for each flow whether its ranks stand farther apart than the link by which the
+            cost model prices a message of so many ranks.
         unknown_sizes: flows that are taken to fill their links.
         unplaced: transfers between ranks or with the host that cross no link of the machine.
     """
 
     traffic: Traffic
     rows: tuple[tuple[int, ...], ...]
+    further: tuple[bool, ...]
     unknown_sizes: int
     unplaced: int
 
@@ -40,6 +43,25 @@ class _Flow:
     ports: set[Port] = field(default_factory=set)
     rows: list[int] = field(default_factory=list)
     sent_bytes: int = 0
+    further: bool = False
+
+    def add(self, transfer: "_Transfer") -> None:
+        """Take one of its rows in."""
+        self.ports.update(transfer.ports)
+        self.rows.append(transfer.row)
+        sizes = transfer.sent_bytes, self.sent_bytes
+        self.sent_bytes = UNKNOWN if UNKNOWN in sizes else max(sizes)
+        self.further |= transfer.further
+
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """A row that moves bytes, the ports it crosses and what a rank sends."""
+
+    row: int
+    ports: tuple[Port, ...]
+    sent_bytes: int
+    further: bool = False
 
 
 def demand_of(
@@ -55,19 +77,15 @@ def demand_of(
     """
     flows: dict[int, _Flow] = {}
     unplaced = 0
-    for row, ports, sent in _transfers(graph, duration_ns, hardware, placement):
-        if not ports:
+    for transfer in _transfers(graph, duration_ns, hardware, placement):
+        if transfer.ports:
+            flows.setdefault(_meeting(graph, transfer.row), _Flow()).add(transfer)
+        else:
             unplaced += 1
-            continue
-        flow = flows.setdefault(_meeting(graph, row), _Flow())
-        flow.ports.update(ports)
-        flow.rows.append(row)
-        flow.sent_bytes = UNKNOWN if UNKNOWN in (sent, flow.sent_bytes) else max(
-            sent, flow.sent_bytes
-        )  # fmt: skip
     return Demand(
         traffic=_traffic(list(flows.values()), duration_ns, hardware, placement),
         rows=tuple(tuple(flow.rows) for flow in flows.values()),
+        further=tuple(flow.further for flow in flows.values()),
         unknown_sizes=sum(flow.sent_bytes == UNKNOWN for flow in flows.values()),
         unplaced=unplaced,
     )
@@ -75,27 +93,25 @@ def demand_of(
 
 def _transfers(
     graph: ExecutionGraph, duration_ns: Int64s, hardware: Hardware, placement: Placement
-) -> Iterator[tuple[int, tuple[Port, ...], int]]:
-    """Give each transfer's row, the ports it crosses and the bytes that a rank sends."""
+) -> Iterator[_Transfer]:
+    """Give each row that moves bytes between ranks, or between a device and its host."""
     nodes = graph.nodes
-    known: dict[tuple[int, int, int], tuple[tuple[Port, ...], int]] = {}
-    copies = _copy_ways(graph)
+    known: dict[tuple[int, int, int], _Transfer] = {}
+    ways = _copy_ways(graph)
     moving = np.isin(nodes.category, (*LINK_CATEGORIES, Category.MEMCPY)) & (duration_ns > 0)
     for row in np.flatnonzero(moving).tolist():
-        rank = int(nodes.rank[row])
+        rank, name = int(nodes.rank[row]), int(nodes.name[row])
         if nodes.category[row] == Category.MEMCPY:
-            way = copies.get(int(nodes.name[row]))
-            if way is not None:
+            if name in ways:
                 sent = int(nodes.bytes[row]) or UNKNOWN
-                yield row, ports_of_copy(rank, way, hardware, placement), sent
+                yield _Transfer(row, ports_of_copy(rank, ways[name], hardware, placement), sent)
             continue
         if _is_barrier(graph, row):
             continue
-        key = int(nodes.collective[row]), rank, int(nodes.name[row])
+        key = int(nodes.collective[row]), rank, name
         if key not in known:
-            message = _message(graph, row)
-            known[key] = ports_of_message(message, rank, hardware, placement), _sent(message)
-        yield row, *known[key]
+            known[key] = _sent(row, _message(graph, row), rank, hardware, placement)
+        yield replace(known[key], row=row)
 
 
 def _is_barrier(graph: ExecutionGraph, row: int) -> bool:
@@ -115,11 +131,18 @@ def _message(graph: ExecutionGraph, row: int) -> Collective:
     return Collective(found.kind, found.group, ranks, found.dtype, found.message_bytes, found.peer)
 
 
-def _sent(message: Collective) -> int:
-    if message.message_bytes <= 0:
-        return UNKNOWN
-    share = sent_share(canonical_kind(message.kind), len(message.ranks))
-    return max(1, round(share * message.message_bytes))
+def _sent(
+    row: int, message: Collective, rank: int, hardware: Hardware, placement: Placement
+) -> _Transfer:
+    """Give the transfer of a message between ranks."""
+    kind = canonical_kind(message.kind)
+    share = sent_share(kind, len(message.ranks))
+    size = max(1, round(share * message.message_bytes)) if message.message_bytes > 0 else UNKNOWN
+    ports = ports_of_message(message, rank, hardware, placement)
+    priced_by = link_for(hardware, 2 if kind == "send_recv" else len(message.ranks))
+    apart = any(port.tier is LinkTier.NETWORK for port in ports)
+    nearer = priced_by is not None and priced_by.tier is not LinkTier.NETWORK
+    return _Transfer(row, ports, size, apart and nearer)
 
 
 def _copy_ways(graph: ExecutionGraph) -> dict[int, Way]:

@@ -36,6 +36,7 @@ ASSUMPTIONS = (
     "where its size is unknown, all of it",
     "flows on a crowded link slow down alike, in proportion to what each would take",
     "the ranks of one collective do not contend with each other: its time alone holds that",
+    "a time that was recorded beside other transfers counts as a time alone",
     "only transfers of the ranks given are seen",
 )
 _HELD = {

@@ -8,15 +8,16 @@ import click
 from ..converters.chakra import write_graph
 from ..models.errors import UsageError
 from ..models.graph import ExecutionGraph
-from ..models.transforms.catalogue import Asked, parse_asked, transforms
+from ..models.transforms.catalogue import Asked, Transform, parse_asked, transforms
 from ..models.transforms.sizes import paired, second_run
+from ..simulator.memory import told_again
 from ..simulator.whatif import WhatIf, whatif
 from .inputs import load_graphs
 from .machines import SOURCE, source_hardware, target_hardware
-from .memory_text import memory_line
+from .memory_text import memory_cell, memory_line
 from .output import json_option, ms, note, percent, print_json, print_table, say, warn
 
-HEADER = ("stage", "predicted ms", "change", "90 % between", "of the run")
+HEADER = ("stage", "predicted ms", "change", "90 % between", "of the run", "memory")
 
 
 @click.command(short_help="Stack changes on a run and see what each brings.")
@@ -56,7 +57,7 @@ def command(
     source, target = target_hardware(hw, source_hardware(graphs, source_hw), graphs)
     answer = whatif(graphs, source, target, asked)
     if output is not None:
-        _write(answer.scenario.graph, output)
+        _write(told_again(answer.scenario.graph, answer.scenario.memory), output)
     if as_json:
         print_json(published(answer))
     else:
@@ -113,16 +114,18 @@ def _print(answer: WhatIf) -> None:
             f"{stage.change_ns / 1e6:+.3f}" if stage.change_ns else "",
             f"{ms(stage.interval_ns[0])} - {ms(stage.interval_ns[1])}",
             percent(stage.predicted_ns / max(1, first.predicted_ns)),
+            memory_cell(stage.memory),
         )
         for stage in answer.stages
     ]
     print_table(HEADER, rows, title="Waterfall")
     for stage in answer.stages[1:]:
         say(f"\n{stage.name}: {stage.about} Assumes that {stage.assumes}.")
-    if answer.memory.fits is not None:
-        say(f"\n{memory_line(answer.memory, answer.target)} (As recorded, before the changes.)")
+    say(f"\n{memory_line(answer.memory, answer.target)}")
     for text in answer.warnings:
         warn(text)
+    for text in answer.memory.notes:
+        note(f"memory: {text}")
     for text in answer.scenario.graph.meta.notes:
         note(text)
 
@@ -142,11 +145,13 @@ def _print_list(*, as_json: bool) -> None:
         say(f"\n{name}{':' + keys if keys else ''}\n  {transform.about}")
         say(f"  Edit: {transform.edit}")
         say(f"  Assumes that {transform.assumes}.")
+        say(f"  Memory: {transform.memory.about}.")
         if transform.needs:
             say(f"  Needs {transform.needs}.")
 
 
-def _told(transform: object) -> dict[str, object]:
+def _told(transform: Transform) -> dict[str, object]:
     """A transform without its function, which is no JSON."""
     published = ("name", "about", "edit", "assumes", "needs", "parameters")
-    return {key: getattr(transform, key) for key in published}
+    told = {key: getattr(transform, key) for key in published}
+    return told | {"memory": transform.memory.about}

@@ -1,6 +1,6 @@
 """Sum a prediction up for people and scripts: ranks, steps, categories, operators, provenance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,15 @@ from numpy.typing import NDArray
 
 from ..models.costs.bound import Bound
 from ..models.graph import Category, Int64s, LaneKind, Provenance
-from ..models.hardware import Hardware
 from ..models.timeline import Timeline
+from ..models.transforms.scenario import Scenario
+from .memory import Memory, memory_as_told, with_memory
 from .predict import Prediction, total_ns
 
+__all__ = [
+    "LARGEST", "Memory", "RankTime", "Share", "StepTime", "Summary", "busy_ns", "summarise",
+    "union_ns",
+]  # fmt: skip
 LARGEST = 10  # operators listed
 
 
@@ -54,21 +59,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What the run's tensors take on the fullest rank, and whether the target holds it.
-
-    Attributes:
-        by_use: bytes of parameters, gradients, optimiser state, activations at the peak.
-        fits: None where the recording has no tensors (no execution trace).
-    """
-
-    peak_bytes: int
-    by_use: Mapping[str, int]
-    device_bytes: int
-    fits: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """Everything `etsim predict --json` publishes."""
 
@@ -101,30 +91,15 @@ def summarise(prediction: Prediction) -> Summary:
         categories=_categories(prediction),
         operators=_operators(prediction)[:LARGEST],
         provenance=_provenance(prediction),
-        memory=memory_of(prediction.properties_of_ranks, prediction.target),
+        memory=_memory(prediction),
         warnings=prediction.warnings,
     )
 
 
-MEMORY_PREFIX = "memory."
-
-
-def memory_of(
-    properties_of_ranks: Sequence[tuple[tuple[str, str], ...]], target: Hardware
-) -> Memory:
-    """Give the fullest rank's peak, as its execution trace told at conversion."""
-    peak, by_use = 0, dict[str, int]()
-    for properties in properties_of_ranks:
-        found = {
-            key.removeprefix(MEMORY_PREFIX): int(value)
-            for key, value in properties
-            if key.startswith(MEMORY_PREFIX)
-        }
-        if found.get("peak", 0) > peak:
-            peak = found.pop("peak")
-            by_use = found
-    device = target.device.memory_bytes
-    return Memory(peak, by_use, device, peak <= device if peak else None)
+def _memory(prediction: Prediction) -> Memory:
+    told = prediction.properties_of_ranks
+    scenario = Scenario(prediction.recorded, prediction.source, prediction.target)
+    return memory_as_told(told, with_memory(scenario, told))
 
 
 def _source_name(prediction: Prediction) -> str:

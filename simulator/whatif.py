@@ -1,7 +1,7 @@
 """What-ifs: apply transforms one after the other, and replay after each: a waterfall."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..models.graph import ExecutionGraph
 from ..models.hardware import Hardware
@@ -10,9 +10,9 @@ from ..models.timeline import measured
 from ..models.transforms.catalogue import Asked
 from ..models.transforms.edit import sound
 from ..models.transforms.scenario import Scenario
+from .memory import NO_LIVES, Memory, memory_after, memory_as_told, with_memory
 from .predict import interval, prepared, price_all, total_ns
 from .replay import replay
-from .summary import Memory, memory_of
 
 FIRST_LINE = "recorded run"
 
@@ -25,6 +25,7 @@ class Stage:
         name: the transform as asked for; the first stage is the run itself on the target.
         predicted_ns: of the whole run.
         change_ns: against the stage before.
+        memory: of the fullest rank.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stage:
     rows: int
     about: str
     assumes: str
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +43,7 @@ class WhatIf:
     """The waterfall, and the scenario at its end.
 
     Attributes:
-        memory: of the run as recorded; changes of batch, length or ranks are not followed.
+        memory: with all changes; its remedies are looked for.
     """
 
     measured_ns: int
@@ -66,8 +68,10 @@ def whatif(
         NeedsRecordingError: a transform lacks what it needs from the recording.
     """
     recorded = merge_ranks(graphs)
-    scenario = Scenario(prepared(graphs, recorded, target), source, target)
-    stages = [_stage(scenario, FIRST_LINE, 0, "as recorded, on the target", "")]
+    told = [graph.meta.properties for graph in graphs]
+    scenario = with_memory(Scenario(prepared(graphs, recorded, target), source, target), told)
+    memory = memory_as_told(told, scenario)
+    stages = [_stage(scenario, FIRST_LINE, 0, "as recorded, on the target", "", memory)]
     warnings: dict[str, None] = {}
     for step in asked:
         before = scenario
@@ -81,6 +85,7 @@ def whatif(
             stages[-1].predicted_ns,
             step.transform.about,
             step.transform.assumes,
+            _memory(step, scenario, stages[-1].memory),
         )
         stages.append(stage)
     for text in price_all(scenario.graph, source, scenario.target).warnings:
@@ -91,9 +96,21 @@ def whatif(
         target=scenario.target.name,
         stages=tuple(stages),
         scenario=scenario,
-        memory=memory_of([graph.meta.properties for graph in graphs], scenario.target),
+        memory=memory_after(scenario, remedies=True) if scenario.memory else stages[-1].memory,
         warnings=tuple(warnings),
     )
+
+
+def _memory(step: Asked, scenario: Scenario, before: Memory) -> Memory:
+    """Give the memory after a change; without lives only what changes nothing can be followed."""
+    if scenario.memory:
+        return memory_after(scenario)
+    device = scenario.target.device.memory_bytes
+    if before.fits is None:
+        return replace(before, device_bytes=device)
+    if step.transform.memory.changes:
+        return Memory(0, {}, device, None, NO_LIVES)
+    return replace(before, device_bytes=device, fits=before.peak_bytes <= device)
 
 
 def _unchanged(before: Scenario, after: Scenario) -> bool:
@@ -101,7 +118,9 @@ def _unchanged(before: Scenario, after: Scenario) -> bool:
     return before.graph is after.graph and before.target is after.target
 
 
-def _stage(scenario: Scenario, name: str, before_ns: int, about: str, assumes: str) -> Stage:
+def _stage(
+    scenario: Scenario, name: str, before_ns: int, about: str, assumes: str, memory: Memory
+) -> Stage:
     graph = scenario.graph
     priced = price_all(graph, scenario.source, scenario.target)
     timeline = replay(graph, priced.duration_ns, priced.lag_ns)
@@ -114,4 +133,5 @@ def _stage(scenario: Scenario, name: str, before_ns: int, about: str, assumes: s
         rows=len(graph),
         about=about,
         assumes=assumes,
+        memory=memory,
     )

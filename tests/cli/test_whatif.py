@@ -78,7 +78,7 @@ def test_all_changes_are_listed_with_edit_and_assumption() -> None:
     assert "fused-optimizer" in result.stdout
     assert result.stdout.count("Edit:") == result.stdout.count("Assumes that") >= 24
     listed = json.loads(asked("--list", "--json").stdout)
-    assert {"name", "about", "edit", "assumes", "needs", "parameters"} == set(listed[0])
+    assert {"name", "about", "edit", "assumes", "needs", "parameters", "memory"} == set(listed[0])
 
 
 def test_what_the_recording_lacks_is_told_with_code_3(run_et: Path) -> None:

@@ -11,6 +11,7 @@ from ..converters.measure import measure
 from ..converters.measured_kernels import kernels_of_graph, read_measured_kernels, read_nccl_log
 from ..converters.ncu import read_ncu
 from ..models.costs.calibration import SHARES, Calibration, calibrate
+from ..models.costs.collective_law import CollectiveLaw
 from ..models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
 from ..models.errors import AnalysisError, UsageError
 from ..models.hardware import Hardware
@@ -127,12 +128,22 @@ def _calibration(found: Calibration) -> dict[str, object]:
         "collectives": {
             kind: {
                 "start_ns": law.start_ns, "step_ns": law.step_ns, "root": law.root,
-                "bytes_per_ns": law.bytes_per_ns, "growth": law.growth,
+                "bytes_per_ns": law.bytes_per_ns, "growth": law.growth, "local": law.local,
+                **_left(law),
             }
             for kind, law in found.collectives.items()
         },
         "refused": list(found.refused),
     }  # fmt: skip
+
+
+def _left(law: CollectiveLaw) -> dict[str, object]:
+    if law.left is None:
+        return {}
+    chunks, logs = (
+        [_short(value) for value in row] for row in (law.left.chunk_bytes, law.left.logs)
+    )
+    return {"left": {"ranks": law.left.ranks, "chunk_bytes": chunks, "logs": logs}}
 
 
 def _short(value: float) -> float:
@@ -157,9 +168,9 @@ def _show(
     if found.collectives:
         laws = [
             (kind, f"{law.start_ns / 1e3:.1f}", f"{law.step_ns / 1e3:.2f}",
-             f"{law.bytes_per_ns:.0f}", f"{law.growth:+.1f}")
+             f"{law.bytes_per_ns:.0f}", f"{law.growth:+.1f}", f"{law.local:.2f}")
             for kind, law in found.collectives.items()
         ]  # fmt: skip
-        print_table(("collective", "start us", "us a rank", "GB/s", "growth"), laws)
+        print_table(("collective", "start us", "us a rank", "GB/s", "growth", "own step"), laws)
     for text in found.refused:
         warn(f"not fitted: {text}")

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hardware import DeviceKind, Hardware
-from .collectives import CollectiveLaw, fit_law, sent_share
+from .collective_law import CollectiveLaw, fit_law
+from .collectives import sent_share
 from .constant_sets import ConstantSets, constants_for, with_values
 from .constants import Constants
 from .device_model import estimate, floor_ns

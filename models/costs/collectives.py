@@ -1,22 +1,18 @@
-"""How long a collective's transfer takes: α₀ + α₁ (n - 1) + γ √S + S / B(n), S what a rank sends.
+"""How long a collective's transfer takes on a machine: its law by kind, link and group.
 
-S = k · message, k = 2 (n - 1) / n for an all-reduce and (n - 1) / n for the others (NCCL's bus
-bandwidth). The root stands for the protocols between latency- and bandwidth-bound; B grows with
-the group on switched links, B(n) = B₀ (1 + c log₂ n), and falls where devices share PCIe roots.
+The law and its terms: collective_law.py. S = k · message, k = 2 (n - 1) / n for an all-reduce and
+(n - 1) / n for the others (NCCL's bus bandwidth).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from itertools import combinations
-from math import log2
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..hardware import Hardware, Link, LinkTier
-
-Float64s = NDArray[np.float64]
+from .collective_law import CollectiveLaw, LeftOver
 
 _TIERS = (LinkTier.NODE, LinkTier.HOST, LinkTier.NETWORK)
 _KINDS: Mapping[str, str] = {
@@ -27,42 +23,14 @@ _KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class CollectiveLaw:
-    """One kind of collective on one machine.
-
-    Attributes:
-        start_ns: α₀.
-        step_ns: α₁, for each further rank.
-        root: γ, ns for the root of a byte.
-        bytes_per_ns: B₀.
-        growth: c.
-    """
-
-    start_ns: float
-    step_ns: float
-    root: float
-    bytes_per_ns: float
-    growth: float
-
-    def time_ns(self, sent: Float64s, ranks: Float64s) -> Float64s:
-        """Give the time to send so many bytes a rank."""
-        bandwidth = self.bytes_per_ns * (1 + self.growth * np.log2(ranks))
-        time: Float64s = (
-            self.start_ns + self.step_ns * (ranks - 1) + self.root * np.sqrt(sent)
-            + sent / bandwidth
-        )  # fmt: skip
-        return time
-
-
-# Fitted to NCCL on A100, H100, H200 and L40S (docs/cost-models.md): α₀ at 1.7 GHz and α₁ in ns, γ
-# times the root of the link's bandwidth, the share of the link that B₀ is, and c. Kinds without
-# a measurement take the law of the one that moves data alike.
+# Fitted to NCCL on A100, H100 and H200 (docs/cost-models.md): α₀ at 1.7 GHz and α₁ in ns, γ times
+# the root of the link's bandwidth, the share of the link that B₀ is, and κ. Kinds without a
+# measurement take the law of the one that moves data alike.
 _NODE: Mapping[str, tuple[float, float, float, float, float]] = {
-    "all_reduce": (5500.0, 1750.0, 135.0, 0.58, 0.2),
-    "all_gather": (5500.0, 930.0, 155.0, 0.46, 0.3),
-    "reduce_scatter": (5700.0, 810.0, 120.0, 0.49, 0.25),
-    "all_to_all": (8500.0, 190.0, 145.0, 0.65, 0.1),
+    "all_reduce": (5500.0, 1750.0, 135.0, 0.93, 0.30),
+    "all_gather": (5500.0, 930.0, 155.0, 0.86, 0.48),
+    "reduce_scatter": (5700.0, 810.0, 120.0, 0.85, 0.45),
+    "all_to_all": (8500.0, 190.0, 145.0, 0.80, 0.20),
 }
 _LIKE: Mapping[str, str] = {
     "broadcast": "all_gather", "gather": "all_gather", "scatter": "all_gather",
@@ -74,6 +42,7 @@ REFERENCE_GHZ = 1.7
 START_CLOCK_POWER = 1.5  # a collective starts with many dependent steps: A100 8, H100 4 µs
 _HOST_SHARE = 0.62
 _HOST_GROWTH = -0.25
+_ABSENT = {"growth": 0.0, "local": 0.0}  # of a calibrated law that does not state them
 _NETWORK_SHARE = 0.8
 _NETWORK_STEP_NS = 1000.0  # beside the link's own latency
 
@@ -104,17 +73,18 @@ def law_for(hardware: Hardware, link: Link, kind: str) -> CollectiveLaw:
     """
     if link.tier is not LinkTier.NETWORK and (measured := _calibrated(hardware, kind)):
         return measured
-    start, step, root, share, growth = _NODE[_LIKE.get(kind, kind)]
+    start, step, root, share, local = _NODE[_LIKE.get(kind, kind)]
+    growth = 0.0
     stated = f"links.{link.tier}.efficiency.{kind}" not in hardware.defaulted
     if stated and kind in link.efficiency:  # of a large message among eight
-        share = link.efficiency[kind] / (1 + 3 * growth)
+        share = link.efficiency[kind] * (1 + local / 7)
     if link.tier is LinkTier.HOST:
-        share, growth = min(share, _HOST_SHARE), _HOST_GROWTH
+        share, growth, local = min(share, _HOST_SHARE), _HOST_GROWTH, 0.0
     if link.tier is LinkTier.NETWORK:
-        share, growth, step = _NETWORK_SHARE, 0.0, link.latency_ns + _NETWORK_STEP_NS
+        share, local, step = _NETWORK_SHARE, 0.0, link.latency_ns + _NETWORK_STEP_NS
     start *= (REFERENCE_GHZ * 1e3 / hardware.device.clock_mhz) ** START_CLOCK_POWER
     bandwidth = link.bandwidth_gbps
-    return CollectiveLaw(start, step, root / bandwidth**0.5, bandwidth * share, growth)
+    return CollectiveLaw(start, step, root / bandwidth**0.5, bandwidth * share, growth, local)
 
 
 def _calibrated(hardware: Hardware, kind: str) -> CollectiveLaw | None:
@@ -122,16 +92,43 @@ def _calibrated(hardware: Hardware, kind: str) -> CollectiveLaw | None:
     given = laws.get(kind) if isinstance(laws, Mapping) else None
     if not isinstance(given, Mapping):
         return None
-    names = [item.name for item in fields(CollectiveLaw)]
-    values = {name: given.get(name) for name in names}
+    names = [item.name for item in fields(CollectiveLaw) if item.name != "left"]
+    values = {name: given.get(name, _ABSENT.get(name)) for name in names}
     wrong = {
         f"calibration.collectives.{kind}.{name}": "must be a number"
         for name, value in values.items()
         if isinstance(value, bool) or not isinstance(value, int | float)
     }
+    left = _left_over(given.get("left"))
+    if left is None and "left" in given:
+        wrong[f"calibration.collectives.{kind}.left"] = "wants ranks, chunk_bytes and logs"
     if wrong:
         raise SpecError(hardware.name, wrong)
-    return CollectiveLaw(*(float(value) for value in values.values() if value is not None))
+    numbers = {name: float(value) for name, value in values.items() if value is not None}
+    return CollectiveLaw(
+        numbers["start_ns"], numbers["step_ns"], numbers["root"], numbers["bytes_per_ns"],
+        numbers["growth"], numbers["local"], left,
+    )  # fmt: skip
+
+
+def _left_over(given: object) -> LeftOver | None:
+    """Read what a fit left, None where it is not of the form that `etsim calibrate` writes."""
+    if not isinstance(given, Mapping):
+        return None
+    ranks, chunks, logs = (given.get(name) for name in ("ranks", "chunk_bytes", "logs"))
+    if not isinstance(ranks, int | float) or not (_numbers(chunks) and _numbers(logs)):
+        return None
+    sizes, values = tuple(map(float, chunks)), tuple(map(float, logs))
+    rising = all(a < b for a, b in zip((0.0, *sizes), sizes, strict=False))
+    return LeftOver(float(ranks), sizes, values) if rising and len(sizes) == len(values) else None
+
+
+def _numbers(given: object) -> TypeGuard[Sequence[float]]:
+    return (
+        isinstance(given, Sequence)
+        and len(given) > 0
+        and all(isinstance(value, int | float) and not isinstance(value, bool) for value in given)
+    )
 
 
 def transfer_ns(hardware: Hardware, kind: str, message_bytes: int, ranks: int) -> float | None:
@@ -160,43 +157,3 @@ def _two_tiers_ns(
     inside = law_for(hardware, inner, kind)
     steps = inside.step_ns * (local - 1)
     return max(time, float(inside.time_ns(sent, np.array([float(local)]))[0])) + steps
-
-
-def fit_law(sent: Float64s, ranks: Float64s, measured_ns: Float64s) -> CollectiveLaw:
-    """Fit a law by least squares of relative errors, no term negative.
-
-    Arrays of shape (messages,). At least four messages of two sizes are needed to tell the terms.
-    """
-    best: tuple[float, CollectiveLaw] | None = None
-    for growth in (-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5):
-        if 1 + growth * log2(float(np.max(ranks))) <= 0:
-            continue
-        terms = np.stack(
-            [np.ones_like(sent), ranks - 1, np.sqrt(sent), sent / (1 + growth * np.log2(ranks))],
-            axis=1,
-        )
-        weights, error = _least_squares(terms / measured_ns[:, None])
-        if best is None or error < best[0]:
-            slope = max(weights[3], 1e-12)
-            law = CollectiveLaw(weights[0], weights[1], weights[2], 1 / slope, growth)
-            best = (error, law)
-    assert best is not None  # growth 0 is always possible
-    return best[1]
-
-
-def _least_squares(terms: Float64s) -> tuple[list[float], float]:
-    """Give non-negative weights w of least ‖terms w - 1‖², by trying every set of terms."""
-    count = terms.shape[1]
-    wanted = np.ones(len(terms))
-    best: tuple[list[float], float] = ([0.0] * count, float(wanted @ wanted))
-    for size in range(1, count + 1):
-        for chosen in combinations(range(count), size):
-            found = np.linalg.lstsq(terms[:, chosen], wanted, rcond=None)[0]
-            misfit = terms[:, chosen] @ found - wanted
-            error = float(misfit @ misfit)
-            if np.all(found >= 0) and error < best[1]:
-                weights = [0.0] * count
-                for place, value in zip(chosen, found.tolist(), strict=True):
-                    weights[place] = value
-                best = (weights, error)
-    return best

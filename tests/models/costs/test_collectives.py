@@ -6,13 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from etsim.models.costs.collectives import (
-    CollectiveLaw,
-    canonical_kind,
-    fit_law,
-    sent_share,
-    transfer_ns,
-)
+from etsim.models.costs.collective_law import CollectiveLaw, LeftOver, fit_law
+from etsim.models.costs.collectives import canonical_kind, sent_share, transfer_ns
+from etsim.models.errors import SpecError
 from etsim.models.hardware import Hardware, Link, LinkTier
 
 Maker = Callable[..., Hardware]
@@ -56,7 +52,7 @@ def test_two_machines_are_slower_than_one(make_gpu: Maker) -> None:
 
 
 def test_a_law_is_found_again_in_its_own_times() -> None:
-    law = CollectiveLaw(5000, 900, 10, 200, 0.2)
+    law = CollectiveLaw(5000, 900, 10, 200, local=0.5)
     sent = np.tile(2.0 ** np.arange(10, 30, 2), 3)
     ranks = np.repeat([2.0, 4.0, 8.0], 10)
     found = fit_law(sent, ranks, law.time_ns(sent, ranks))
@@ -67,3 +63,38 @@ def test_a_calibrated_law_comes_first(make_gpu: Maker) -> None:
     law = {"start_ns": 1.0, "step_ns": 0.0, "root": 0.0, "bytes_per_ns": 1.0, "growth": 0.0}
     gpu = replace(make_gpu("one"), calibration={"collectives": {"all_gather": law}})
     assert transfer_ns(gpu, "all_gather", 1000, 2) == pytest.approx(501)
+
+
+def test_the_bus_bandwidth_of_a_switched_ring_levels_off() -> None:
+    law = CollectiveLaw(0, 0, 0, 200, local=0.5)
+    two, four, eight = (
+        1e9 / law.time_ns(np.array([1e9]), np.array([n]))[0] for n in (2.0, 4.0, 8.0)
+    )
+    assert two < four < eight < 200
+    assert eight - four < (four - two) / 2
+
+
+def test_what_a_law_leaves_holds_for_its_group_and_by_half_for_others() -> None:
+    law = CollectiveLaw(0, 0, 0, 1.0, left=LeftOver(4.0, (1.0, 1e9), (0.2, 0.2)))
+    plain = CollectiveLaw(0, 0, 0, 1.0)
+    sent, four, eight = np.array([3e6]), np.array([4.0]), np.array([8.0])
+    assert law.time_ns(sent, four) == pytest.approx(plain.time_ns(sent, four) * np.exp(0.2))
+    assert law.time_ns(sent, eight) == pytest.approx(plain.time_ns(sent, eight) * np.exp(0.1))
+
+
+def test_one_wild_message_bends_no_law() -> None:
+    law = CollectiveLaw(5000, 900, 10, 200, local=0.5)
+    sent = np.tile(2.0 ** np.arange(10, 30, 2), 2)
+    ranks = np.repeat([2.0, 4.0], 10)
+    times = law.time_ns(sent, ranks)
+    times[3] *= 3
+    found = fit_law(sent, ranks, times)
+    eight = np.full(10, 8.0)
+    assert np.allclose(found.plain_ns(sent[:10], eight), law.time_ns(sent[:10], eight), rtol=0.05)
+
+
+def test_a_leftover_of_another_form_is_refused(make_gpu: Maker) -> None:
+    law = {"start_ns": 1.0, "step_ns": 0.0, "root": 0.0, "bytes_per_ns": 1.0, "left": {"ranks": 4}}
+    gpu = replace(make_gpu("one"), calibration={"collectives": {"all_gather": law}})
+    with pytest.raises(SpecError, match="left"):
+        transfer_ns(gpu, "all_gather", 1000, 2)

@@ -26,15 +26,19 @@ placement_option: Callable[[F], F] = click.option(
 
 
 def print_contention(found: Contention) -> None:
-    """Print it below a prediction."""
-    say(f"\nShared links: {_headline(found)}")
+    """Print what sharing costs, link by link and transfer by transfer."""
+    say(f"With shared links: {_headline(found)}")
     if found.links:
         rows = [_link_row(link) for link in found.links[:MOST_LINKS]]
         print_table(LINK_HEADER, rows, title=_links_title(found))
     if found.slowed:
         rows = [_slowed_row(it) for it in found.slowed]
         print_table(SLOWED_HEADER, rows, title="Transfers slowed most")
-    say(f"\nPlaced as {found.placement}. Taken for granted:")
+
+
+def print_basis(found: Contention) -> None:
+    """Print what the answer rests on, and what could not be known."""
+    say(f"\nShared links: placed as {found.placement}. Taken for granted:")
     for text in found.assumptions:
         say(f"  - {text}")
     for count, what in (

@@ -7,11 +7,12 @@ import click
 
 from ..models.costs.kernel_rules import with_own_rules
 from ..models.errors import UsageError
+from ..simulator.events.contention import Contention
 from ..simulator.events.contention import contention as on_shared_links
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Share, Summary, summarise
-from .contention_text import contention_option, placement_option, print_contention
+from .contention_text import contention_option, placement_option, print_basis, print_contention
 from .inputs import load_graphs, salvage_option
 from .machines import SOURCE, source_hardware, target_hardware
 from .memory_text import memory_line
@@ -98,9 +99,7 @@ def command(
     elif as_csv:
         print_csv(SHARE_HEADER, [_row(share) for share in summary.operators])
     else:
-        _print(prediction, summary, asked, self_check=hw == SOURCE)
-        if shared:
-            print_contention(shared)
+        _print(prediction, summary, asked, shared, self_check=hw == SOURCE)
 
 
 def _published(summary: Summary) -> dict[str, object]:
@@ -109,9 +108,16 @@ def _published(summary: Summary) -> dict[str, object]:
 
 
 def _print(
-    prediction: Prediction, summary: Summary, scales: list[Scale], *, self_check: bool
+    prediction: Prediction,
+    summary: Summary,
+    scales: list[Scale],
+    shared: Contention | None,
+    *,
+    self_check: bool,
 ) -> None:
     say(_headline(summary, scales, self_check=self_check))
+    if shared:
+        print_contention(shared)
     if len(summary.ranks) > 1 or self_check:
         _print_ranks(summary)
     if summary.steps:
@@ -122,6 +128,8 @@ def _print(
     say(f"\nRests on: {shares or 'nothing measured'} (share of the time of all rows).")
     if summary.memory.fits is not None:
         say(memory_line(summary.memory, summary.target))
+    if shared:
+        print_basis(shared)
     for text in summary.warnings:
         warn(text)
     for text in prediction.recorded.meta.notes:

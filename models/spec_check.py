@@ -10,7 +10,7 @@ from typing import assert_never
 from .hardware import DeviceKind
 from .spec_contradictions import contradictions
 from .spec_figures import Figures
-from .spec_keys import KEYS, REQUIRED, Plain
+from .spec_keys import KEYS, REQUIRED, Plain, complaint
 from .units import Dimension, UnitError, parse
 
 
@@ -34,6 +34,8 @@ def check(leaves: Mapping[str, object]) -> tuple[Figures, dict[str, str]]:
 
 def _take(figures: Figures, key: str, value: object) -> None:
     """Read one leaf into the figures."""
+    if key not in KEYS:  # a change asked for; a file's own keys are known by now
+        raise _FaultError(complaint(key))
     measure = KEYS[key]
     if isinstance(measure, Dimension):
         figures.numbers[key] = _quantity(value, measure)

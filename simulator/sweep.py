@@ -1,10 +1,12 @@
 """Sweeps: evaluate many points of one recorded run, here or on many workers, and find the best."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import takewhile
 
-from ..models.errors import EtsimError
+from ..models.errors import EtsimError, InputError
 from ..models.graph import ExecutionGraph
 from ..models.hardware import Hardware
 from ..models.merge import merge_ranks
@@ -14,9 +16,13 @@ from ..models.transforms.edit import sound
 from ..models.transforms.scenario import Scenario
 from .predict import prepared, price_all, total_ns
 from .replay import replay
+from .shared_edits import SharedEdits
 from .sweep_points import Point
+from .sweep_totals import holds_exactly, totals_on
 
 NS_PER_HOUR = 3_600 * 10**9
+MOST_CHANGES = 8  # sets of what-ifs in a block
+MOST_GRAPHS = 8  # held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +55,129 @@ class Run:
 
 
 def evaluate(run: Run, points: Sequence[Point]) -> list[Result]:
-    """Answer a block of points one by one; a point that fails says why and stops no other."""
-    recorded = merge_ranks(run.graphs)
-    return [_evaluate(run, recorded, point) for point in points]
+    """Answer a block of points; a point that fails says why and stops no other.
+
+    Points whose what-ifs make the same graph are priced and replayed together, with the answers
+    that each would have by itself (`evaluate_one`).
+    """
+    return _Block(run, points).answered()
 
 
-def _evaluate(run: Run, recorded: ExecutionGraph, point: Point) -> Result:
+def evaluate_one(run: Run, recorded: ExecutionGraph, point: Point) -> Result:
+    """Answer one point by itself.
+
+    Args:
+        run: the recorded ranks.
+        recorded: them merged.
+        point: the question.
+    """
     try:
         target = _machine(point.hardware, point.figures)
         scenario = Scenario(prepared(run.graphs, recorded, target), run.source, target)
         for text in point.changes:
-            scenario = parse_asked(text)(scenario)
-            sound(scenario.graph, text)
+            scenario = _changed(scenario, text)
         priced = price_all(scenario.graph, run.source, scenario.target)
         timeline = replay(scenario.graph, priced.duration_ns, priced.lag_ns)
     except EtsimError as error:
-        return Result(
-            point.key, point.hardware, point.figures, point.changes, 0, 0, None, 0.0, error.line()
-        )
+        return _failed(point, error)
     return _result(point, scenario, total_ns(timeline))
+
+
+def _changed(scenario: Scenario, text: str) -> Scenario:
+    after = parse_asked(text)(scenario)
+    sound(after.graph, text)
+    return after
+
+
+def _in_common(left: Sequence[str], right: Sequence[str]) -> int:
+    """Count the what-ifs that two chains begin with alike."""
+    pairs = zip(left, right, strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _failed(point: Point, error: EtsimError) -> Result:
+    return Result(
+        point.key, point.hardware, point.figures, point.changes, 0, 0, None, 0.0, error.line()
+    )
+
+
+class _Block:
+    """Points answered together: by what-ifs, then by the graph that these make."""
+
+    def __init__(self, run: Run, points: Sequence[Point]) -> None:
+        self._run = run
+        self._points = points
+        self._recorded = merge_ranks(run.graphs)
+        self._edits = SharedEdits()
+        self._results: list[Result | None] = [None] * len(points)
+        self._waiting: dict[int, list[tuple[int, Scenario]]] = {}
+
+    def answered(self) -> list[Result]:
+        by_changes: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for place, point in enumerate(self._points):
+            by_changes[point.changes].append(place)
+        before: tuple[str, ...] = ()
+        for changes in sorted(by_changes):  # what-ifs that begin alike stand together
+            self._edits.forget(1 + _in_common(before, changes))
+            for place in by_changes[changes]:
+                self._ask(place)
+            self._answer_waiting()
+            before = changes
+        return [result for result in self._results if result is not None]
+
+    def _ask(self, place: int) -> None:
+        """Make a point's scenario; it waits for others with the same graph."""
+        try:
+            scenario = self._scenario(self._points[place])
+        except EtsimError as error:
+            self._results[place] = _failed(self._points[place], error)
+            return
+        self._waiting.setdefault(id(scenario.graph), []).append((place, scenario))
+        if len(self._waiting) > MOST_GRAPHS:
+            self._answer_waiting()
+            self._edits.forget(0)
+
+    def _scenario(self, point: Point) -> Scenario:
+        target = _machine(point.hardware, point.figures)
+        scenario = self._edits(
+            0, "", self._prepared, Scenario(self._recorded, self._run.source, target)
+        )
+        for level, text in enumerate(point.changes, start=1):
+            edit = partial(_changed, text=text)
+            scenario = self._edits(level, text, edit, scenario)
+        return scenario
+
+    def _prepared(self, scenario: Scenario) -> Scenario:
+        graph = prepared(self._run.graphs, self._recorded, scenario.target)
+        return scenario.with_graph(graph)
+
+    def _answer_waiting(self) -> None:
+        for group in self._waiting.values():
+            self._answer(group)
+        self._waiting.clear()
+
+    def _answer(self, group: Sequence[tuple[int, Scenario]]) -> None:
+        """Answer points of one graph together; where they cannot be, one by one."""
+        totals = self._totals(group)
+        for number, (place, scenario) in enumerate(group):
+            point = self._points[place]
+            total = totals[number] if totals else None
+            if total is None:
+                self._results[place] = evaluate_one(self._run, self._recorded, point)
+            elif isinstance(total, EtsimError):
+                self._results[place] = _failed(point, total)
+            else:
+                self._results[place] = _result(point, scenario, total)
+
+    def _totals(self, group: Sequence[tuple[int, Scenario]]) -> list[int | EtsimError]:
+        """Give the totals of one pass, none where the graph or a price is beyond it."""
+        graph = group[0][1].graph
+        if not holds_exactly(graph):
+            return []
+        try:
+            return totals_on(graph, self._run.source, [scenario.target for _, scenario in group])
+        except InputError:  # a price that is no number: only its own point is to blame
+            return []
 
 
 @cache
@@ -120,5 +230,21 @@ def _cost(result: Result) -> float:
 
 
 def blocks(points: Sequence[Point], size: int) -> list[Sequence[Point]]:
-    """Cut points into blocks, the tasks of a sweep."""
-    return [points[first : first + size] for first in range(0, len(points), size)]
+    """Cut points into blocks, the tasks of a sweep: those of the same what-ifs stand together.
+
+    A block has at most `size` points and MOST_CHANGES sets of what-ifs, since each set is a graph
+    of its own to make.
+    """
+    by_changes: dict[tuple[str, ...], list[Point]] = defaultdict(list)
+    for point in points:
+        by_changes[point.changes].append(point)
+    cut: list[list[Point]] = []
+    sets = MOST_CHANGES  # in the last block
+    for alike in by_changes.values():
+        sets += 1
+        for point in alike:
+            if sets > MOST_CHANGES or len(cut[-1]) == size:
+                cut.append([])
+                sets = 1
+            cut[-1].append(point)
+    return [*cut]

@@ -187,7 +187,8 @@ def _stream(place: _Place, works: Sequence[Work]) -> Times:
     flops = np.array([float(work.flops) for work in works])
     share = streaming_share(place.hardware)
     moved = np.where(scattered, moved / RANDOM_ROWS_SHARE, moved)
-    return stream_times(place.figures, place.constants.streaming, share, moved, flops)
+    placed = np.array([float(work.placed) for work in works])
+    return stream_times(place.figures, place.constants.streaming, share, moved, flops, placed)
 
 
 def _copy_over_link(place: _Place, works: Sequence[Work]) -> Times:

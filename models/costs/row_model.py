@@ -30,6 +30,10 @@ WARP_THREADS = 128  # of a block of such warps
 LARGEST_BLOCK = 1024
 LOAD_BYTES = 16  # that one thread loads at once
 LOAD_ELEMENTS = 4  # what `element_cycles` counts a load as
+WARP_BARRIERS = 0.1
+# of a core for an element that is loaded alone, its place computed from the strides: copies
+# between layouts on H100 in two models of tracelens_ops, 0.65-0.80
+PLACE_CYCLES = 0.75
 FEW_REGISTERS = 32
 MANY_REGISTERS = 64  # running mean, variance and count of four columns: half the threads fit
 
@@ -50,6 +54,7 @@ class RowPasses:
         threads: of a block.
         rows_per_block: how many rows a block works on at a time.
         elements: columns a thread works on, loads that are not full counted as full.
+        barriers: share of `block_cycles` spent; warps wait for no other warp.
         registers: of one thread.
     """
 
@@ -60,6 +65,7 @@ class RowPasses:
     threads: Float64s
     rows_per_block: Float64s
     elements: Float64s
+    barriers: Float64s
     registers: int
 
 
@@ -83,13 +89,15 @@ def softmax_passes(
     full = np.floor(columns / (per_load * threads))
     rest = np.ceil((columns - full * per_load * threads) / threads)  # one column a load
     short = columns <= WARP_COLUMNS
-    warps = WARP_THREADS / core.wave * np.where(columns <= TWO_ROWS_COLUMNS, 2.0, 1.0)
+    lanes = np.minimum(_power_of_two(columns), core.wave)  # of a warp, for one row
+    warps = WARP_THREADS / lanes * np.where(columns <= TWO_ROWS_COLUMNS, 2.0, 1.0)
     return RowPasses(
         rows, read_bytes, written_bytes,
         passes=np.where(short | kept, 1.0, 3.0),
         threads=np.where(short, WARP_THREADS, threads),
         rows_per_block=np.where(short, warps, 1.0),
-        elements=np.where(short, _power_of_two(columns) / core.wave, LOAD_ELEMENTS * (full + rest)),
+        elements=np.where(short, _power_of_two(columns) / lanes, LOAD_ELEMENTS * (full + rest)),
+        barriers=np.where(short, WARP_BARRIERS, 1.0),
         registers=FEW_REGISTERS,
     )  # fmt: skip
 
@@ -106,7 +114,7 @@ def norm_passes(
     threads = 4.0 * core.wave
     return RowPasses(
         rows, read_bytes, written_bytes, passes=2 * same, threads=threads * same,
-        rows_per_block=same,
+        rows_per_block=same, barriers=same,
         elements=LOAD_ELEMENTS * np.ceil(columns / (LOAD_ELEMENTS * threads)),
         registers=MANY_REGISTERS,
     )  # fmt: skip
@@ -129,7 +137,7 @@ def row_times(figures: Figures, c: RowConstants, share: float, p: RowPasses) -> 
     reads = 1 + (p.passes - 1) * (1 - hit)
     memory = _moving_ns(figures, share, p.read_bytes * reads + p.written_bytes)
     waves = np.maximum(p.rows / at_once, 1)
-    cycles = (c.block_cycles + c.element_cycles * p.elements) * core.slowness
+    cycles = (c.block_cycles * p.barriers + c.element_cycles * p.elements) * core.slowness
     compute = waves * cycles / figures.clock_ghz
     latency = figures.at_clock(c.latency_ns, REFERENCE_GHZ)
     total = (memory**NORM + compute**NORM) ** (1 / NORM) + latency
@@ -137,11 +145,20 @@ def row_times(figures: Figures, c: RowConstants, share: float, p: RowPasses) -> 
 
 
 def stream_times(
-    figures: Figures, c: RowConstants, share: float, moved_bytes: Float64s, flops: Float64s
+    figures: Figures,
+    c: RowConstants,
+    share: float,
+    moved_bytes: Float64s,
+    flops: Float64s,
+    placed: Float64s,
 ) -> Times:
-    """Give the time of operators that pass over their tensors once."""
+    """Give the time of operators that pass over their tensors once.
+
+    `placed` elements are loaded one by one, each after its place has been computed.
+    """
     memory = _moving_ns(figures, share, moved_bytes)
-    compute = flops / figures.flops_per_ns
+    places = PLACE_CYCLES * placed / (figures.cores * figures.clock_ghz)
+    compute = np.maximum(flops / figures.flops_per_ns, places)
     latency = figures.at_clock(c.latency_ns, REFERENCE_GHZ)
     return Times(np.maximum(memory, compute) + latency, compute, memory)
 

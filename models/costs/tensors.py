@@ -50,11 +50,17 @@ def dtype_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor argument; `stored_elements` leaves out dimensions that are only expanded."""
+    """One tensor argument.
+
+    Attributes:
+        stored_elements: without dimensions that are only expanded.
+        strides: of the dimensions longer than 1, None where they were not recorded.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     stored_elements: int
+    strides: tuple[int, ...] | None = None
 
     @property
     def elements(self) -> int:
@@ -66,16 +72,46 @@ class Tensor:
         """Give the bytes that memory really holds."""
         return self.stored_elements * ITEM_BYTES[self.dtype]
 
+    @property
+    def is_dense(self) -> bool:
+        """Tell whether the elements lie without gaps or repeats, in whatever order."""
+        if self.strides is None:
+            return True
+        long = (size for size in self.shape if size != 1)
+        expected = 1
+        for stride, size in sorted(zip(self.strides, long, strict=True)):
+            if stride != expected:
+                return False
+            expected *= size
+        return True
+
+
+def walk_together(tensors: list[Tensor]) -> bool:
+    """Tell whether one pass over memory visits the same elements of all tensors.
+
+    Then PyTorch's elementwise kernels load several at once; else they compute the place of each.
+    """
+    many = [tensor for tensor in tensors if tensor.elements > 1]
+    shapes = {tuple(size for size in tensor.shape if size != 1) for tensor in many}
+    orders = {tensor.strides for tensor in many if tensor.strides is not None}
+    return len(shapes) <= 1 and len(orders) <= 1 and all(tensor.is_dense for tensor in many)
+
 
 def _is_shape(dims: Dims) -> bool:
     return isinstance(dims, tuple) and all(isinstance(size, int) for size in dims)
 
 
 def _tensor(dims: tuple[int, ...], dtype: str, strides: Dims) -> Tensor:
-    stored = prod(dims)
-    if isinstance(strides, tuple) and len(strides) == len(dims):
-        stored = prod(size for size, stride in zip(dims, strides, strict=True) if stride != 0)
-    return Tensor(dims, dtype, stored)
+    if not (isinstance(strides, tuple) and len(strides) == len(dims)):
+        return Tensor(dims, dtype, prod(dims))
+    stored = prod(size for size, stride in zip(dims, strides, strict=True) if stride != 0)
+    steps = tuple(
+        stride
+        for size, stride in zip(dims, strides, strict=True)
+        if size != 1 and isinstance(stride, int)
+    )
+    whole = len(steps) == sum(size != 1 for size in dims)
+    return Tensor(dims, dtype, stored, steps if whole else None)
 
 
 def _argument(dims: Dims, type_name: str, strides: Dims, default: str) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ Every tensor is read once (as often as it is really stored), the broadcast resul
 
 from collections.abc import Callable, Mapping
 
-from .tensors import ITEM_BYTES, Call, Tensor
+from .tensors import ITEM_BYTES, Call, Tensor, walk_together
 from .work_matmul import WorkFn
 from .work_values import Rows, Unit, Work, WorkClass
 
@@ -62,6 +62,7 @@ def pointwise(call: Call) -> Work:
         bytes_read=sum(tensor.bytes for tensor in call.tensors),
         bytes_written=_written(call, elements),
         geometry=_row_geometry(call.tensors, elements),
+        placed=0 if walk_together(call.tensors) else elements,
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Work of operators that only move data: copies, layout, gather and scatter, embeddings, pools."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
-from .tensors import ITEM_BYTES, Call, Tensor
+from .tensors import ITEM_BYTES, Call, Tensor, walk_together
 from .work_matmul import WorkFn
 from .work_values import FREE_WORK, Rows, Unit, Work, WorkClass
 
@@ -29,7 +30,8 @@ def _copy(call: Call) -> Work:
     """(destination, source): source read, destination written, each in its own dtype."""
     to, source = call.tensor(0), call.tensors[1] if len(call.tensors) > 1 else call.tensor(0)
     written = to.elements * ITEM_BYTES[to.dtype]
-    return moved(call, WorkClass.COPY, source.bytes, written, _rows(to))
+    work = moved(call, WorkClass.COPY, source.bytes, written, _rows(to))
+    return work if walk_together([to, source]) else replace(work, placed=to.elements)
 
 
 def _duplicate(call: Call) -> Work:

@@ -83,7 +83,8 @@ class Work:
     """What an operator does, whatever does it.
 
     `flops` counts as torch.utils.flop_counter does (no discount for a causal mask); the
-    geometry carries what a device model needs beyond the sums.
+    geometry carries what a device model needs beyond the sums. `placed` counts elements whose
+    places are computed one by one, because the tensors do not lie in memory alike.
     """
 
     work_class: WorkClass
@@ -93,6 +94,7 @@ class Work:
     bytes_read: int = 0
     bytes_written: int = 0
     geometry: Geometry = None
+    placed: int = 0
 
     @property
     def bytes_moved(self) -> int:

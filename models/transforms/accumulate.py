@@ -11,12 +11,13 @@ import numpy as np
 
 from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
 from .edit import Mask
+from .gradients import Kind
 from .memory_training import ACCUMULATE
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
 from .splice import copied, spliced, with_copies
-from .training import BACKWARD, Gradient, Iteration, in_phase, iterations
-from .worker import Worker
+from .training import BACKWARD, Iteration, in_phase, iterations
+from .worker import Work, Worker
 
 COMMUNICATION = (Category.COLLECTIVE, Category.JOIN, Category.SEND, Category.RECV)
 
@@ -68,11 +69,17 @@ def _is_copy(name: str) -> bool:
 def _with_additions(scenario: Scenario, found: list[Iteration], order: Int64s) -> Scenario:
     """From the second micro-batch on a gradient is added to the one that is there."""
     worker = Worker(scenario)
-    place = {copy: _places(order, copy) for copy in np.unique(order[:, 1]).tolist() if copy != 1}
+    copies = [copy for copy in np.unique(order[:, 1]).tolist() if copy != 1]  # not the first
+    places = [_places(order, copy) for copy in copies]
+    lanes = scenario.graph.nodes.lane
     for iteration in found:
-        for gradient in iteration.gradients:
-            for place_of in place.values():  # of all but the first micro-batch
-                _add(worker, gradient, int(place_of[gradient.accumulate_row]))
+        gradients = iteration.gradients
+        rows = np.stack([place[gradients.accumulate_rows] for place in places], axis=1).reshape(-1)
+        work = Work(rows, "aten::add_", lanes[rows].astype(np.int64), 1)
+        numbers = worker.insertion.reserve(worker.rows_of_work * len(rows))
+        kind, kinds = gradients.by_kind()
+        operators = [_addition(k) for k in kinds]
+        worker.works(numbers, work, np.repeat(kind, len(places)), operators)
     return worker.scenario
 
 
@@ -84,13 +91,11 @@ def _places(order: Int64s, copy: int) -> Int64s:
     return place
 
 
-def _add(worker: Worker, gradient: Gradient, row: int) -> None:
+def _addition(gradient: Kind) -> Operator:
     shape, dtype = gradient.shape, gradient.dtype
-    operator = Operator(
+    return Operator(
         "aten::add_", input_shapes=(shape, shape, ()), input_types=(dtype, dtype, "Scalar")
     )
-    lane = int(worker.base.graph.nodes.lane[row])
-    worker.work(row, "aten::add_", lane, operator, 1)
 
 
 register(

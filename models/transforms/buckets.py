@@ -6,7 +6,9 @@ ready   g7 g6 g5 | g4 g3 g2 g1 | g0        a bucket closes when it reaches its c
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .training import Gradient
+import numpy as np
+
+from .gradients import Gradient, Gradients
 
 # With its default cap DDP's first bucket is small, so that the first all-reduce is early; a cap
 # that a user gives holds for the first bucket too (torch/nn/parallel/distributed.py).
@@ -14,34 +16,33 @@ FIRST_BUCKET_BYTES = 1 << 20
 DEFAULT_CAPS = (25 << 20, 25_000_000)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bucket:
     """Gradients that travel together; it is ready with the last of them."""
 
-    gradients: tuple[Gradient, ...]
+    gradients: Gradients
 
     @property
     def bytes(self) -> int:
         """Give the size of the message."""
-        return sum(gradient.bytes for gradient in self.gradients)
+        return int(self.gradients.bytes.sum())
 
     @property
     def ready_row(self) -> int:
         """Give the row after which it may be sent."""
-        return max(gradient.row for gradient in self.gradients)
+        return int(self.gradients.rows.max())
 
 
 def bucketed(gradients: Sequence[Gradient], cap_bytes: float) -> list[Bucket]:
     """Give the buckets in order; the one that reaches its cap is closed with what made it full."""
-    first = FIRST_BUCKET_BYTES if cap_bytes in DEFAULT_CAPS else cap_bytes
+    columns = Gradients.of(gradients)
+    filled = np.cumsum(columns.bytes)
     buckets: list[Bucket] = []
-    open_: list[Gradient] = []
-    for gradient in gradients:
-        open_.append(gradient)
-        limit = cap_bytes if buckets else first
-        if sum(g.bytes for g in open_) >= limit:
-            buckets.append(Bucket(tuple(open_)))
-            open_ = []
-    if open_:
-        buckets.append(Bucket(tuple(open_)))
+    limit = FIRST_BUCKET_BYTES if cap_bytes in DEFAULT_CAPS else cap_bytes
+    first, sent = 0, 0
+    while first < len(columns):
+        after = min(int(np.searchsorted(filled, sent + limit)) + 1, len(columns))
+        after = max(after, first + 1)
+        buckets.append(Bucket(columns[first:after]))
+        first, sent, limit = after, int(filled[after - 1]), cap_bytes
     return buckets

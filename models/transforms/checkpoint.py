@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..graph import NONE, ExecutionGraph, Int64s
+from .edit import Mask
 from .memory_checkpoint import CHECKPOINT
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
@@ -27,21 +28,19 @@ def _checkpoint(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     layers = find_layers(graph, str(values["module"]), "checkpoint")
     again: dict[int, Int64s] = {}
     for iteration in found:
-        again |= _again(graph, layers, iteration, every)
+        again |= _again(layers, iteration, every, ~graph.on_device())
     if not again:
         raise UsageError(f"checkpoint: {layers.paths[0]} has no backward of its own")
     return scenario.with_graph(_laid_out(graph, again))
 
 
-def _again(
-    graph: ExecutionGraph, layers: Layers, iteration: Iteration, every: int
-) -> dict[int, Int64s]:
+def _again(layers: Layers, iteration: Iteration, every: int, host: Mask) -> dict[int, Int64s]:
     """Give what an iteration computes again by the row in front of which it does."""
     found = {}
     for layer in range(0, len(layers.paths), every):
         forward = layers.rows(layer, iteration, backward=False)
         backward = layers.rows(layer, iteration, backward=True)
-        backward = backward[~graph.on_device()[backward]]
+        backward = backward[host[backward]]
         if len(forward) and len(backward):
             found[int(backward[0])] = forward
     return found

@@ -7,8 +7,10 @@ With a device the copies are kernels behind their launches and the wait is one s
 The collective's time is left to the prices of the target: its row has no duration of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..graph import (
     NONE,
@@ -16,14 +18,16 @@ from ..graph import (
     Collective,
     EdgeKind,
     ExecutionGraph,
+    Int64s,
     LaneKind,
     Operator,
     Provenance,
 )
 from .buckets import Bucket
+from .gradients import Gradients, Kind
 from .links import shares_cores
-from .training import Gradient, Iteration
-from .worker import Worker
+from .training import Iteration
+from .worker import Work, Worker
 
 COMMUNICATION_STREAM = 20
 COPY_CALLS = 6  # `reducer::mul_out` in traces: mul_out, mul, to, _to_copy, copy_, empty_strided
@@ -54,7 +58,13 @@ class Communicator(Worker):
         return self._lanes[rank]
 
     def collective(
-        self, after: int, kind: str, dtype: str, message_bytes: int, sources: Iterable[int] = ()
+        self,
+        after: int,
+        kind: str,
+        dtype: str,
+        message_bytes: int,
+        sources: Iterable[int] = (),
+        numbers: Int64s | None = None,
     ) -> int:
         """Insert an issue on the host thread of a row and the collective it starts.
 
@@ -64,16 +74,18 @@ class Communicator(Worker):
             dtype: of the message.
             message_bytes: of the message.
             sources: device rows that it waits for, beside its issue.
+            numbers: reserved for its issue and itself; the next ones where left out.
         """
         graph = self.base.graph
         rank, lane = int(graph.nodes.rank[after]), int(graph.nodes.lane[after])
-        issue = self.host(after, f"c10d::{kind}", lane, ISSUE_CALLS)
+        issue, row = (int(n) for n in (self.insertion.reserve(2) if numbers is None else numbers))
+        self.host(issue, after, f"c10d::{kind}", lane, ISSUE_CALLS)
         message = Collective(kind, self.group, tuple(range(self.ranks)), dtype, message_bytes)
-        crowded = self.crowded
-        row = self.insertion.in_line(
-            after, f"{'nccl' if self.on_device else 'gloo'}:{kind}",
-            lane if crowded else self.lane(rank),
-            Category.COLLECTIVE, 0, self.gap_ns if self.on_device else 0,
+        self.insertion.put(
+            row, after, self.gap_ns if self.on_device else 0,
+            name=f"{'nccl' if self.on_device else 'gloo'}:{kind}",
+            lane=lane if self.crowded else self.lane(rank),
+            category=int(Category.COLLECTIVE), duration_ns=0,
             collective=message, provenance=int(Provenance.ROOFLINE),
         )  # fmt: skip
         if self.on_device:
@@ -83,6 +95,13 @@ class Communicator(Worker):
         else:
             self.insertion.edge(issue, row, EdgeKind.HANDOVER, WAKE_NS)
         return row
+
+    def know(self, bucket: Bucket) -> None:
+        """Give the copies of a bucket their places in the table of operators."""
+        _, kinds = bucket.gradients.by_kind()
+        for copy in (_copy_in, _copy_back):
+            for kind in kinds:
+                self.insertion.operator(copy(kind))
 
     def wait(self, collective: int, row: int) -> None:
         """Let a row wait for a collective."""
@@ -102,48 +121,99 @@ def first_users(graph: ExecutionGraph, iteration: Iteration) -> int:
 def reduce_gradients(
     communicator: Communicator,
     iteration: Iteration,
-    buckets: Iterable[Bucket],
+    buckets: Sequence[Bucket],
     *,
     overlap: bool,
     copies: bool,
     kind: str = "all_reduce",
 ) -> None:
     """Insert one iteration's reduction: copies into buckets, collectives, wait, copies back."""
-    graph = communicator.base.graph
-    for bucket in buckets:
-        sources = []
-        if copies:
-            sources = [_copy_in(communicator, gradient) for gradient in bucket.gradients]
+    users = first_users(communicator.base.graph, iteration)
+    plan = _Plan.of(communicator, iteration, buckets) if copies else None
+    copied_in = plan.copies_in(communicator) if plan else []
+    sent = []
+    for number, bucket in enumerate(buckets):
         after = bucket.ready_row if overlap else iteration.last
-        sent = communicator.collective(
-            after, kind, bucket.gradients[0].dtype, bucket.bytes, sources[-1:]
-        )
-        if not copies:
-            communicator.wait(sent, first_users(graph, iteration))
-            continue
-        for number, gradient in enumerate(bucket.gradients):
-            back = _copy_back(communicator, iteration, gradient)
-            if number == 0:
-                communicator.wait(sent, back)
+        sent.append(
+            communicator.collective(
+                after, kind, bucket.gradients[0].dtype, bucket.bytes,
+                copied_in[number : number + 1], plan.collectives[number] if plan else None,
+            )
+        )  # fmt: skip
+    waiting = plan.copies_back(communicator) if plan else [users] * len(sent)
+    for row, user in zip(sent, waiting, strict=True):
+        communicator.wait(row, user)
 
 
-def _copy_in(communicator: Communicator, gradient: Gradient) -> int:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """Numbers for the rows of one iteration: each bucket's copies in, collective, copies back.
+
+    Attributes:
+        gradients: of all buckets, in order.
+        first: each bucket's first gradient, shape (buckets,).
+        collectives: the numbers of each bucket's issue and collective.
+        into, back: the numbers of all copies, bucket by bucket.
+    """
+
+    iteration: Iteration
+    gradients: Gradients
+    first: Int64s
+    collectives: list[Int64s]
+    into: Int64s
+    back: Int64s
+
+    @classmethod
+    def of(
+        cls, communicator: Communicator, iteration: Iteration, buckets: Sequence[Bucket]
+    ) -> "_Plan":
+        """Reserve the numbers; let operators take their places bucket by bucket."""
+        into, collectives, back = [], [], []
+        for bucket in buckets:
+            rows = communicator.rows_of_work * len(bucket.gradients)
+            into.append(communicator.insertion.reserve(rows))
+            collectives.append(communicator.insertion.reserve(2))
+            back.append(communicator.insertion.reserve(rows))
+            communicator.know(bucket)
+        sizes = [len(bucket.gradients) for bucket in buckets]
+        first = np.cumsum([0, *sizes])
+        return cls(
+            iteration, iteration.gradients[: int(first[-1])], first[:-1], collectives,
+            np.concatenate(into), np.concatenate(back),
+        )  # fmt: skip
+
+    def copies_in(self, communicator: Communicator) -> list[int]:
+        """Insert the copies into all buckets; gives each bucket's last row."""
+        place, kinds = self.gradients.by_kind()
+        rows = self.gradients.rows
+        lane = communicator.base.graph.nodes.lane[rows].astype(np.int64)
+        work = Work(rows, "reducer::mul_out", lane, COPY_CALLS)
+        done = communicator.works(self.into, work, place, [_copy_in(k) for k in kinds])
+        last = np.append(self.first[1:], len(done)) - 1
+        in_order: list[int] = done[last].tolist()
+        return in_order
+
+    def copies_back(self, communicator: Communicator) -> list[int]:
+        """Insert the copies out of all buckets; gives each bucket's first row."""
+        place, kinds = self.gradients.by_kind()
+        rows = np.full(len(self.gradients), self.iteration.last)
+        thread = int(communicator.base.graph.nodes.lane[int(self.iteration.optimizer[0])])
+        lane = np.full(len(rows), thread)
+        work = Work(rows, "reducer::copy_bucket_to_grad", lane, COPY_BACK_CALLS)
+        done = communicator.works(self.back, work, place, [_copy_back(k) for k in kinds])
+        in_order: list[int] = done[self.first].tolist()
+        return in_order
+
+
+def _copy_in(gradient: Kind) -> Operator:
     """DDP divides by the number of ranks on the way into the bucket."""
     shape, dtype = gradient.shape, gradient.dtype
-    operator = Operator(
+    return Operator(
         "aten::mul", input_shapes=(shape, ()), input_types=(dtype, "Scalar"),
         output_shapes=(shape,), output_types=(dtype,),
     )  # fmt: skip
-    lane = int(communicator.base.graph.nodes.lane[gradient.row])
-    return communicator.work(gradient.row, "reducer::mul_out", lane, operator, COPY_CALLS)
 
 
-def _copy_back(communicator: Communicator, iteration: Iteration, gradient: Gradient) -> int:
+def _copy_back(gradient: Kind) -> Operator:
     shape, dtype = gradient.shape, gradient.dtype
-    operator = Operator(
-        "aten::copy_", input_shapes=(shape, shape, ()), input_types=(dtype, dtype, "")
-    )
-    lane = int(communicator.base.graph.nodes.lane[int(iteration.optimizer[0])])
-    return communicator.work(
-        iteration.last, "reducer::copy_bucket_to_grad", lane, operator, COPY_BACK_CALLS
-    )
+    return Operator("aten::copy_", input_shapes=(shape, shape, ()), input_types=(dtype, dtype, ""))

@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import NeedsRecordingError, UsageError
-from ..graph import Category, EdgeKind, ExecutionGraph
+from ..graph import Category, EdgeKind, ExecutionGraph, Int64s
 from ..memory.effect import unchanged
 from ..units import Dimension
 from .edit import Mask
 from .insertion import Insertion
+from .lanes import grouped
 from .recost import has_device
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
@@ -37,7 +38,7 @@ def _cuda_graphs(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     gone = np.zeros(len(graph), dtype=bool)
     launch_ns = round(float(values["launch"]) * 1e9)
     for rows in regions:
-        first = rows[0]
+        first = int(rows[0])
         before = first - 1  # the origin stands before all, so there is one
         insertion.in_line(
             before, "cudaGraphLaunch", int(graph.nodes.lane[first]), Category.LAUNCH, launch_ns,
@@ -69,25 +70,22 @@ def _allowed(graph: ExecutionGraph, phases: str) -> Mask:
     return allowed
 
 
-def _regions(graph: ExecutionGraph, allowed: Mask) -> list[list[int]]:
+def _regions(graph: ExecutionGraph, allowed: Mask) -> list[Int64s]:
     """Give runs of host rows of one rank and step without a synchronisation between them."""
     marks = graph.nodes.category == Category.ANNOTATION  # they stay, and part nothing
     host = ~graph.on_device() & ~fixed(graph) & ~marks
     captured = np.isin(graph.nodes.category, CAPTURED) & allowed
-    step, rank = graph.nodes.step.tolist(), graph.nodes.rank.tolist()
-    regions: list[list[int]] = []
-    open_: dict[int, list[int]] = {}
-    for row in range(len(graph)):
-        if not host[row]:
-            continue
-        current = open_.get(rank[row])
-        if current and (not captured[row] or step[current[0]] != step[row]):
-            regions.append(open_.pop(rank[row]))
-        if captured[row]:
-            open_.setdefault(rank[row], []).append(row)
-    regions += open_.values()
-    launches = graph.nodes.category == Category.LAUNCH
-    return [rows for rows in regions if int(launches[rows].sum()) >= LEAST_LAUNCHES]
+    rows = np.flatnonzero(host)
+    rows = rows[grouped(graph.nodes.rank[rows])]
+    rank, step, inside = graph.nodes.rank[rows], graph.nodes.step[rows], captured[rows]
+    new = (rank[1:] != rank[:-1]) | (step[1:] != step[:-1]) | ~inside[:-1]
+    region = np.cumsum(np.append(True, new)[: len(rows)] & inside)
+    rows, region = rows[inside], region[inside]
+    if not len(rows):
+        return []
+    launch = graph.nodes.category == Category.LAUNCH
+    parts = np.split(rows, np.flatnonzero(np.diff(region)) + 1)
+    return [part for part in parts if np.count_nonzero(launch[part]) >= LEAST_LAUNCHES]
 
 
 def _short_gaps(graph: ExecutionGraph, gap_ns: int) -> ExecutionGraph:

@@ -19,7 +19,6 @@ from ..errors import AnalysisError
 from ..graph import (
     COLUMN_DEFAULTS,
     COLUMN_TYPES,
-    NONE,
     Category,
     Collective,
     Columns,
@@ -125,8 +124,8 @@ class Insertion:
         number = len(self.graph) + self._count
         self._count += 1
         self.put(
-            number, after, name=name, lane=lane, category=int(category), duration_ns=duration_ns,
-            **columns,
+            number, after, None, name=name, lane=lane, category=int(category),
+            duration_ns=duration_ns, **columns,
         )  # fmt: skip
         return number
 
@@ -210,7 +209,7 @@ class Insertion:
         default: int | NDArray[Any] = 0,
     ) -> NDArray[Any]:
         """Give a column of the new rows, by number: what each block says, else the default."""
-        column = np.empty(self._count, dtype=dtype)
+        column: NDArray[Any] = np.empty(self._count, dtype=dtype)
         column[:] = default
         for block in self._blocks:
             given = value(block)

@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
-from ..costs.tensors import ITEM_BYTES
 from ..errors import UsageError
-from ..graph import Operator
+from ..graph import ExecutionGraph, Operator
 from .edit import Mask
 from .memory_training import FUSED_STEP
 from .registry import Parameter, Transform, Value, register
@@ -33,13 +32,15 @@ def _fused(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
         raise UsageError(f"fused-optimizer: no {kind!r}", remedy=f"one of {', '.join(FUSED)}")
     graph = scenario.graph
     worker = Worker(scenario)
-    gone = np.zeros(len(graph), dtype=bool)
+    issued = np.zeros(len(graph), dtype=bool)
+    fused = np.array(["_fused_" in name for name in graph.names], dtype=bool)
     for iteration in iterations(graph, "fused-optimizer"):
         rows = iteration.optimizer
-        if len(rows) < 2 or any("_fused_" in graph.name_of(row) for row in rows.tolist()):
+        if len(rows) < 2 or fused[graph.nodes.name[rows]].any():
             continue
-        gone |= _replaced(scenario, iteration)
+        issued[rows[1:]] = True
         _insert(worker, iteration, kind or _kind(graph.name_of(int(rows[0]))))
+    gone = _replaced(graph, issued)
     if not gone.any():
         return scenario
     kept = worker.scenario.graph
@@ -54,22 +55,19 @@ def _kind(mark: str) -> str:
     return next((kind for kind in FUSED if kind in lowered), "adam")
 
 
-def _replaced(scenario: Scenario, iteration: Iteration) -> Mask:
-    """Tell which rows go: what the step issued, and the kernels of those launches."""
-    graph = scenario.graph
-    gone = np.zeros(len(graph), dtype=bool)
-    gone[iteration.optimizer[1:]] = True
+def _replaced(graph: ExecutionGraph, issued: Mask) -> Mask:
+    """Tell which rows go: what steps issued, and the kernels of those launches."""
     launched = graph.on_device() & (graph.nodes.parent >= 0)
-    launched[launched] = gone[graph.nodes.parent[launched]]
+    launched[launched] = issued[graph.nodes.parent[launched]]
     host = ~graph.on_device()
-    return ((gone & host) | launched) & ~fixed(graph)
+    return ((issued & host) | launched) & ~fixed(graph)
 
 
 def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
     """Insert as many kernels as the multi-tensor launcher needs, on a host one call."""
     name, lists = FUSED[kind]
     gradients = iteration.gradients
-    elements = sum(gradient.bytes // ITEM_BYTES[gradient.dtype] for gradient in gradients)
+    elements = sum(prod(gradient.shape) for gradient in gradients)
     pieces = 1
     if worker.on_device:
         by_tensors = ceil(len(gradients) / TENSORS_A_LAUNCH)

@@ -3,6 +3,10 @@
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
+import numpy as np
+
+from ..graph import Int64s
+
 T = TypeVar("T", bound=Hashable)
 
 
@@ -25,3 +29,14 @@ class Pool(Generic[T]):
     def values(self) -> tuple[T, ...]:
         """Give the whole table."""
         return tuple(self._values)
+
+
+def by_first_use(values: Int64s) -> tuple[Int64s, list[int]]:
+    """Give each value's place among the distinct ones in the order of first use, and those.
+
+    >>> by_first_use(np.array([7, 3, 7]))
+    (array([0, 1, 0]), [7, 3])
+    """
+    distinct, first, which = np.unique(values, return_index=True, return_inverse=True)
+    in_order = np.argsort(first)
+    return np.argsort(in_order)[which], distinct[in_order].tolist()

@@ -3,7 +3,7 @@
 |cast W|  mm (bf16)  gelu (bf16)  |cast| layer_norm (fp32) |cast|   ...   |cast dW| optimizer
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +12,15 @@ from ..costs.tensors import dtype_of
 from ..costs.work import work_of
 from ..costs.work_values import WorkClass
 from ..errors import UsageError
-from ..graph import NONE, Category, ExecutionGraph, Operator
+from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
 from .edit import Mask
 from .memory_training import AMP
+from .pool import by_first_use
 from .recost import doers, need_shapes, recosted
 from .registry import Parameter, Transform, Value, flag, register
 from .scenario import Scenario
-from .training import OPTIMIZER, Gradient, Iteration, in_phase, iterations, named_rows
-from .worker import Worker
+from .training import OPTIMIZER, Iteration, in_phase, iterations, named_rows
+from .worker import Work, Worker
 
 C_NAMES = {"bf16": "c10::BFloat16", "fp16": "c10::Half"}
 # what autocast keeps in fp32 (PyTorch's list, by class of work)
@@ -79,58 +80,85 @@ def _with_casts(scenario: Scenario, dtype: str) -> Scenario:
     """Insert the casts: each weight once, each of its gradients, borders of wide operators."""
     graph = scenario.graph
     worker = Worker(scenario)
+    entering = [_product_shapes(operator) for operator in graph.operators]
     for iteration in iterations(graph, "amp"):
-        in_products = _product_shapes(graph, iteration)
-        for gradient in iteration.gradients:
-            if not {gradient.shape, gradient.shape[::-1]} & in_products:
-                continue
-            _cast(worker, iteration.first, gradient, ("fp32", dtype))
-            _cast(worker, gradient.accumulate_row, gradient, (dtype, "fp32"))
+        used = np.unique(graph.nodes.operator[iteration.first : iteration.last + 1]).tolist()
+        in_products = frozenset().union(*(entering[index] for index in used if index != NONE))
+        _cast_weights(worker, iteration, in_products, dtype)
         if dtype == "fp16":
             _unscale(worker, iteration)
     _cast_borders(worker, dtype)
     return worker.scenario
 
 
-def _product_shapes(graph: ExecutionGraph, iteration: Iteration) -> set[tuple[int, ...]]:
-    """Give the shapes of all tensors that enter products of an iteration."""
-    rows = np.arange(iteration.first, iteration.last + 1)
-    used = {int(o) for o in np.unique(graph.nodes.operator[rows]) if o != NONE}
-    shapes: set[tuple[int, ...]] = set()
-    for index in used:
-        operator = graph.operators[index]
-        if work_of(operator).work_class in PRODUCTS:
-            shapes.update(_flat(dims) for dims in operator.input_shapes if isinstance(dims, tuple))
-    return shapes
+def _product_shapes(operator: Operator) -> frozenset[tuple[int, ...]]:
+    """Give the shapes of the tensors that enter a product; none of other operators."""
+    if work_of(operator).work_class not in PRODUCTS:
+        return frozenset()
+    return frozenset(_flat(dims) for dims in operator.input_shapes if isinstance(dims, tuple))
 
 
 def _flat(dims: object) -> tuple[int, ...]:
     return tuple(d for d in dims if isinstance(d, int)) if isinstance(dims, tuple) else ()
 
 
-def _cast(worker: Worker, after: int, gradient: Gradient, dtypes: tuple[str, str]) -> None:
-    operator = Operator(
+def _cast_weights(
+    worker: Worker, iteration: Iteration, in_products: frozenset[tuple[int, ...]], dtype: str
+) -> None:
+    """Cast weights of products once at the beginning, and their gradients where they are added."""
+    gradients = iteration.gradients
+    cast = np.array([bool({k.shape, k.shape[::-1]} & in_products) for k in gradients.kinds])
+    chosen = gradients.take(cast[gradients.kind])
+    first = np.full(len(chosen), iteration.first)
+    shapes = [kind.shape for kind in chosen.kinds]
+    _cast_twice(
+        worker, (first, chosen.accumulate_rows), chosen.kind, shapes,
+        (("fp32", dtype), (dtype, "fp32")),
+    )  # fmt: skip
+
+
+def _cast_twice(
+    worker: Worker,
+    after: tuple[Int64s, Int64s],
+    kind: Int64s,
+    shapes: Sequence[tuple[int, ...]],
+    dtypes: tuple[tuple[str, str], tuple[str, str]],
+) -> None:
+    """Insert pairs of casts of tensors, both ways: of each pair one behind each of two rows."""
+    if not len(kind):
+        return
+    place, used = by_first_use(kind)
+    operators = [_cast(shapes[k], way) for k in used for way in dtypes]
+    numbers = worker.insertion.reserve(2 * worker.rows_of_work * len(kind))
+    numbers = numbers.reshape(len(kind), 2, worker.rows_of_work)
+    for way, rows in enumerate(after):
+        lane = worker.base.graph.nodes.lane[rows].astype(np.int64)
+        work = Work(rows, "aten::to", lane, CAST_CALLS)
+        worker.works(numbers[:, way].reshape(-1), work, 2 * place + way, operators)
+
+
+def _cast(shape: tuple[int, ...], dtypes: tuple[str, str]) -> Operator:
+    return Operator(
         "aten::copy_",
-        input_shapes=(gradient.shape, gradient.shape),
+        input_shapes=(shape, shape),
         input_types=(C_NAMES.get(dtypes[1], "float"), C_NAMES.get(dtypes[0], "float")),
     )
-    lane = int(worker.base.graph.nodes.lane[after])
-    worker.work(after, "aten::to", lane, operator, CAST_CALLS)
 
 
 def _cast_borders(worker: Worker, dtype: str) -> None:
     """Around each operator that stays wide: its input widened, its result narrowed."""
     graph = worker.base.graph
-    for row in np.flatnonzero(doers(graph) & ~in_phase(graph, OPTIMIZER)).tolist():
-        operator = graph.operators[int(graph.nodes.operator[row])]
-        if work_of(operator).work_class not in STAYS_WIDE or not operator.input_shapes:
-            continue
-        shape = _flat(operator.input_shapes[0])
-        host = int(graph.nodes.parent[row]) if graph.on_device()[row] else row
-        if shape and host != NONE:
-            place = Gradient(host, host, shape, "fp32")
-            _cast(worker, host, place, (dtype, "fp32"))
-            _cast(worker, host, place, ("fp32", dtype))
+    shapes = [_flat(op.input_shapes[0]) if op.input_shapes else () for op in graph.operators]
+    wide = [
+        bool(shape) and work_of(operator).work_class in STAYS_WIDE
+        for operator, shape in zip(graph.operators, shapes, strict=True)
+    ]
+    rows = np.flatnonzero(doers(graph) & ~in_phase(graph, OPTIMIZER))
+    rows = rows[np.array([*wide, False])[graph.nodes.operator[rows]]]
+    host = np.where(graph.on_device()[rows], graph.nodes.parent[rows], rows)
+    rows, host = rows[host != NONE], host[host != NONE]
+    ways = ((dtype, "fp32"), ("fp32", dtype))
+    _cast_twice(worker, (host, host), graph.nodes.operator[rows], shapes, ways)
 
 
 def _unscale(worker: Worker, iteration: Iteration) -> None:

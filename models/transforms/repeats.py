@@ -8,13 +8,17 @@ thread; device rows carry their launch's module.
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 import numpy as np
 
 from ..errors import NeedsRecordingError, UsageError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
+from .edit import Mask
+from .lanes import grouped
 from .training import BACKWARD, OPTIMIZER, Iteration, in_phase
 
 # a trailing sign keeps a range from being taken for a step: record_function("layer_0:")
@@ -24,17 +28,31 @@ LEAST = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """The repeated modules in order; `of_row` gives a row's layer, NONE for the rest, (nodes,)."""
+    """The repeated modules in order; `of_row` gives a row's layer, NONE for the rest, (nodes,).
+
+    Attributes:
+        parts: the rows of each layer's forward (at 2 layer) and backward (at 2 layer + 1).
+    """
 
     paths: tuple[str, ...]
     of_row: Int64s
-    backward: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    backward: Mask
+    parts: tuple[Int64s, ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[str], of_row: Int64s, backward: Mask) -> "Layers":
+        """Sort the rows by layer and direction."""
+        part = np.where(of_row == NONE, NONE, 2 * of_row + backward)
+        order = np.argsort(part, kind="stable")
+        cuts = np.searchsorted(part[order], np.arange(2 * len(paths) + 1))
+        parts = tuple(order[first:after] for first, after in pairwise(cuts.tolist()))
+        return cls(tuple(paths), of_row, backward, parts)
 
     def rows(self, layer: int, within: Iteration, *, backward: bool) -> Int64s:
         """Give the rows of a layer's forward or backward in an iteration."""
-        rows = np.arange(within.first, within.last + 1)
-        mine: Int64s = rows[(self.of_row[rows] == layer) & (self.backward[rows] == backward)]
-        return mine
+        part = self.parts[2 * layer + backward]
+        first, after = np.searchsorted(part, (within.first, within.last + 1)).tolist()
+        return part[first:after]
 
 
 def find_layers(graph: ExecutionGraph, pattern: str, what: str) -> Layers:
@@ -101,9 +119,11 @@ def _chosen(
         weights=graph.nodes.duration_ns + 1.0,
         minlength=len(graph.names) + 1,
     )[1:]
+    timed = np.flatnonzero(path_time).tolist()
     for base, paths in families.items():
-        for index in np.flatnonzero(path_time).tolist():
-            if any(_inside(graph.names[index], path) for path in paths):
+        layer_of = {path: layer for layer, path in enumerate(paths)}
+        for index in timed:
+            if _layer(graph.names[index], layer_of) != NONE:
                 time[base] += path_time[index]
     # the outermost of families that hold the same time
     best = max(families, key=lambda base: (time[base], -len(base)))
@@ -118,37 +138,45 @@ def counted(path: str) -> tuple[str, int, str]:
     return (f"{head}/" if head else "") + found[1], int(found[2]), found[3]
 
 
-def _inside(module: str, path: str) -> bool:
-    return module == path or module.startswith(f"{path}/")
+def _layer(module: str, layer_of: Mapping[str, int]) -> int:
+    """Give the first layer that a module path is, or lies in; NONE for none."""
+    found = [layer_of[above] for above in _upwards(module) if above in layer_of]
+    return min(found, default=NONE)
+
+
+def _upwards(module: str) -> Iterator[str]:
+    """Give a path and all that it lies in."""
+    while module:
+        yield module
+        module = module.rpartition("/")[0]
 
 
 def _assigned(graph: ExecutionGraph, paths: list[str]) -> Layers:
     nodes = graph.nodes
-    layer_of_name = np.array(
-        [
-            *(
-                next((k for k, path in enumerate(paths) if _inside(name, path)), NONE)
-                for name in graph.names
-            ),
-            NONE,
-        ]
-    )
+    layers = {path: layer for layer, path in enumerate(paths)}
+    layer_of_name = np.array([*(_layer(name, layers) for name in graph.names), NONE])
     of_row = layer_of_name[nodes.module].astype(np.int64)
     backward = in_phase(graph, BACKWARD)
-    optimizer = in_phase(graph, OPTIMIZER)
-    of_row[optimizer] = NONE
-    last: dict[int, int] = {}
-    modules, lanes, device = nodes.module.tolist(), nodes.lane.tolist(), graph.on_device()
-    for row in np.flatnonzero(~device).tolist():
-        if not backward[row]:
-            last.pop(lanes[row], None)
-        elif modules[row] != NONE:
-            last[lanes[row]] = int(of_row[row])
-        elif lanes[row] in last:
-            of_row[row] = last[lanes[row]]
+    of_row[in_phase(graph, OPTIMIZER)] = NONE
+    device = graph.on_device()
+    of_row = _carried_on(graph, of_row, backward, np.flatnonzero(~device))
     launched = device & (nodes.parent >= 0) & (nodes.category != Category.COLLECTIVE)
     parent = nodes.parent[launched]
     of_row[launched] = of_row[parent]
     backward = backward.copy()
     backward[launched] = backward[parent]
-    return Layers(tuple(paths), of_row, backward)
+    return Layers.of(paths, of_row, backward)
+
+
+def _carried_on(graph: ExecutionGraph, of_row: Int64s, backward: Mask, host: Int64s) -> Int64s:
+    """Give backward rows without a module the layer of the last one that has, on their thread."""
+    bare = backward & (graph.nodes.module == NONE)
+    order = host[grouped(graph.nodes.lane[host])]
+    lane = graph.nodes.lane[order]
+    begins = np.append(True, lane[1:] != lane[:-1])[: len(order)]
+    tells = np.where(begins | ~bare[order], np.arange(len(order)), 0)
+    told_by = order[np.maximum.accumulate(tells)]
+    fits = bare[order] & backward[told_by] & ~bare[told_by]
+    carried = of_row.copy()
+    carried[order[fits]] = of_row[told_by[fits]]
+    return carried

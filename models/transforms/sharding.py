@@ -21,7 +21,7 @@ from .recost import recosted
 from .registry import MEBI_25, Parameter, Transform, Value, flag, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
-from .training import Gradient, Iteration, iterations
+from .training import Gradients, Iteration, iterations
 
 
 def _zero(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -97,12 +97,9 @@ def _last_host(graph: ExecutionGraph, iteration: Iteration) -> int:
 
 def _first_user(communicator: Communicator, first: int, last: int) -> int:
     """Give the first row of a range that reads parameters: a kernel, or the host row itself."""
-    graph = communicator.base.graph
-    if communicator.on_device:
-        rows = np.arange(first, last + 1)
-        kernels = rows[graph.nodes.category[rows] == Category.KERNEL]
-        if len(kernels):
-            return int(kernels[0])
+    at = int(np.searchsorted(communicator.kernels, first))
+    if at < len(communicator.kernels) and communicator.kernels[at] <= last:
+        return int(communicator.kernels[at])
     return first
 
 
@@ -112,7 +109,7 @@ class _Unit:
 
     forward: tuple[int, int]
     backward: tuple[int, int]
-    gradients: tuple[Gradient, ...]
+    gradients: Gradients
 
     @property
     def bucket(self) -> Bucket:
@@ -131,20 +128,21 @@ def _units(graph: ExecutionGraph, layers: Layers | None, iteration: Iteration) -
     """Give a unit a layer, and one for the rest of the model, which stays gathered."""
     if layers is None:
         return [_whole(iteration, iteration.gradients)]
-    units = []
+    units, layer_of = [], layers.of_row[iteration.gradients.accumulate_rows]
+    covered = np.zeros(len(layer_of), dtype=bool)
     for layer in range(len(layers.paths)):
         spans = [_span(graph, layers, layer, iteration, backward=b) for b in (False, True)]
-        gradients = tuple(
-            g for g in iteration.gradients if int(layers.of_row[g.accumulate_row]) == layer
-        )
-        if gradients and spans[0] and spans[1]:
-            units.append(_Unit(spans[0], spans[1], gradients))
-    rest = tuple(g for g in iteration.gradients if all(g not in unit.gradients for unit in units))
-    return [_whole(iteration, rest), *units] if rest else units
+        mine = layer_of == layer
+        if mine.any() and spans[0] and spans[1]:
+            units.append(_Unit(spans[0], spans[1], iteration.gradients.take(mine)))
+            covered |= mine
+    if covered.all():
+        return units
+    return [_whole(iteration, iteration.gradients.take(~covered)), *units]
 
 
-def _whole(iteration: Iteration, gradients: tuple[Gradient, ...]) -> _Unit:
-    first = min(g.row for g in iteration.gradients)
+def _whole(iteration: Iteration, gradients: Gradients) -> _Unit:
+    first = int(iteration.gradients.rows.min())
     return _Unit((iteration.first, first), (first, iteration.last), gradients)
 
 
@@ -177,32 +175,23 @@ def _gathers(
     prefetch: bool,
 ) -> None:
     """Insert a gather in front of each use, issued where the use before begins."""
-    graph = communicator.base.graph
+    graph, on_lane = communicator.base.graph, communicator.on_lane
     for number, ((first, last), bucket) in enumerate(uses):
         issued = uses[number - 1][0][0] if prefetch and number else first
         before = max(0, issued - 1)
         if before == 0 or graph.nodes.rank[before] != graph.nodes.rank[first]:
             before = issued
-        host = _host_before(graph, before, first)
+        lane = int(graph.nodes.lane[first])
+        host = on_lane.last(lane, before)
+        host = first if host == NONE else host
         gathered = communicator.collective(
             host, "all_gather", bucket.gradients[0].dtype, bucket.bytes
         )
         user = _first_user(communicator, first, last)
         if user <= host:
-            user = _next_on_lane(graph, host)
+            user = on_lane.next(int(graph.nodes.lane[host]), host)
         if user != NONE:
             communicator.wait(gathered, user)
-
-
-def _host_before(graph: ExecutionGraph, row: int, like: int) -> int:
-    """Give the last host row at or before a row on the thread of another."""
-    lanes, lane = graph.nodes.lane, graph.nodes.lane[like]
-    return next((at for at in range(row, -1, -1) if lanes[at] == lane), like)
-
-
-def _next_on_lane(graph: ExecutionGraph, row: int) -> int:
-    lanes, lane = graph.nodes.lane, graph.nodes.lane[row]
-    return next((at for at in range(row + 1, len(graph)) if lanes[at] == lane), NONE)
 
 
 register(

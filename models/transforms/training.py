@@ -6,36 +6,23 @@
 An iteration ends with its `Optimizer.step`; steps need not be marked.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
-from ..costs.tensors import ITEM_BYTES, dtype_of
 from ..errors import NeedsRecordingError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
 from .edit import Mask
+from .gradients import ACCUMULATE, Gradient, Gradients, find_gradients, named_rows, no_gradients
 
-ACCUMULATE = "AccumulateGrad"
+__all__ = [
+    "ACCUMULATE", "BACKWARD", "OPTIMIZER", "OPTIMIZER_STEP", "Gradient", "Gradients", "Iteration",
+    "fixed", "in_phase", "iterations", "marks", "named_rows", "passes",
+]  # fmt: skip
+
 OPTIMIZER_STEP = "Optimizer.step"
 BACKWARD = "backward"
 OPTIMIZER = "optimizer"
-
-
-@dataclass(frozen=True, slots=True)
-class Gradient:
-    """A parameter's gradient at the place where it is ready; `row` is the last of its rows."""
-
-    row: int
-    accumulate_row: int
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def bytes(self) -> int:
-        """Give its size."""
-        return prod(self.shape) * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +38,7 @@ class Iteration:
     first: int
     last: int
     optimizer: Int64s
-    gradients: tuple[Gradient, ...]
+    gradients: Gradients
 
     def forward_backward(self, graph: ExecutionGraph) -> Int64s:
         """Give the rank's rows between `first` and `last`, without marks and the origin."""
@@ -73,12 +60,6 @@ def fixed(graph: ExecutionGraph) -> Mask:
     found: Mask = graph.nodes.category == Category.ORIGIN
     found[marks(graph)] = True
     return found
-
-
-def named_rows(graph: ExecutionGraph, part: str) -> Int64s:
-    """Give the rows whose name holds a text."""
-    holds = np.array([part in name for name in graph.names], dtype=bool)
-    return np.flatnonzero(holds[graph.nodes.name])
 
 
 def in_phase(graph: ExecutionGraph, phase: str) -> Mask:
@@ -107,7 +88,9 @@ def passes(graph: ExecutionGraph, what: str) -> list[Iteration]:
     if not spans:
         ranks = np.unique(graph.nodes.rank[graph.nodes.category == Category.HOST]).tolist()
         spans = [(rank, 1, len(graph) - 1) for rank in ranks]
-    return [Iteration(rank, first, last, nothing, ()) for rank, first, last in sorted(spans)]
+    return [
+        Iteration(rank, first, last, nothing, no_gradients()) for rank, first, last in sorted(spans)
+    ]
 
 
 def iterations(graph: ExecutionGraph, what: str, *, with_shapes: bool = True) -> list[Iteration]:
@@ -128,8 +111,8 @@ def iterations(graph: ExecutionGraph, what: str, *, with_shapes: bool = True) ->
             f"{what}: the recording has no optimizer step",
             remedy="record whole training steps: forward, backward and optimizer.step()",
         )
-    gradients = _gradients(graph)
-    if not gradients and with_shapes:
+    gradients = find_gradients(graph)
+    if not len(gradients) and with_shapes:
         raise NeedsRecordingError(
             f"{what}: no gradients with shapes (AccumulateGrad) in the recording",
             remedy="record whole training steps with record_shapes=True; apply this before what "
@@ -138,14 +121,13 @@ def iterations(graph: ExecutionGraph, what: str, *, with_shapes: bool = True) ->
     found = []
     for rank in np.unique(graph.nodes.rank[steps]).tolist():
         rows = _Rows.of(graph, rank)
-        ready = sorted(gradients.get(rank, ()), key=lambda gradient: gradient.row)
-        places = [gradient.row for gradient in ready]
+        ready = gradients.of_rank(graph, rank)
         after = NONE
         for step in steps[graph.nodes.rank[steps] == rank].tolist():
             optimizer = rows.under(step)
             first, last = rows.between(after, step)
-            mine = ready[bisect_left(places, first) : bisect_left(places, step)]
-            found.append(Iteration(rank, first, last, optimizer, tuple(mine)))
+            mine = ready[slice(*np.searchsorted(ready.rows, (first, step)).tolist())]
+            found.append(Iteration(rank, first, last, optimizer, mine))
             after = int(optimizer[-1])
     kept = [it for it in found if it.gradients or not with_shapes]
     return sorted(kept, key=lambda it: it.first)
@@ -182,43 +164,3 @@ class _Rows:
         if place < len(self.plain) and self.plain[place] < step:
             return int(self.plain[place]), last
         return after + 1, last
-
-
-def _gradients(graph: ExecutionGraph) -> dict[int, list[Gradient]]:
-    """Give the gradients of each rank in the order in which they are ready."""
-    result: dict[int, list[Gradient]] = {}
-    last = _last_rows(graph)
-    for row in named_rows(graph, ACCUMULATE).tolist():
-        operator = int(graph.nodes.operator[row])
-        if operator == NONE or not graph.operators[operator].input_shapes:
-            continue
-        shape = graph.operators[operator].input_shapes[0]
-        if not isinstance(shape, tuple) or not all(isinstance(size, int) for size in shape):
-            continue
-        types = graph.operators[operator].input_types
-        dtype = (dtype_of(types[0]) if types else "") or "fp32"
-        sizes = tuple(size for size in shape if isinstance(size, int))
-        gradient = Gradient(last.get(row, row), row, sizes, dtype)
-        result.setdefault(int(graph.nodes.rank[row]), []).append(gradient)
-    return result
-
-
-def _last_rows(graph: ExecutionGraph) -> dict[int, int]:
-    """Give for each AccumulateGrad the last row of its call: itself, its caller, its children."""
-    rows = named_rows(graph, ACCUMULATE).tolist()
-    parent = graph.nodes.parent
-    caller = {
-        row: int(parent[row])
-        for row in rows
-        if parent[row] != NONE and ACCUMULATE in graph.name_of(int(parent[row]))
-    }
-    inside = [row for row in rows if row in caller]
-    last = {row: max(row, caller[row]) for row in inside}
-    owner = {caller[row]: row for row in inside} | {row: row for row in inside}
-    for row, above in enumerate(parent.tolist()):
-        if above in owner:
-            at = owner[above]
-            last[at] = max(last[at], row)
-            if row not in owner:
-                owner[row] = at
-    return last

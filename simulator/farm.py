@@ -1,7 +1,9 @@
 """Where a sweep's blocks run: in this process, in several, or on an existing Dask or Ray cluster.
 
-joblib runs them all: its backends are processes, Dask and Ray. A block whose worker is lost is run
-again here, so no result is lost with it.
+joblib runs them in processes and on Dask. Ray gets its tasks directly: its backend for joblib hands
+over no result before the last one is done (ray 2.60), and a sweep keeps each as it comes. Both
+clusters run the block of a lost worker on another one; what a farm that broke down leaves undone
+is evaluated here, and said.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +15,10 @@ from .sweep import Result, Run, evaluate
 from .sweep_points import Point
 
 CLUSTERS = ("dask", "ray")
+LOSSES = {"OSError", "EOFError", "BrokenExecutor", "CancelledError", "KilledWorker", "RayError"}
+
+
+Tell = Callable[[str], None]
 
 
 class Farm(Protocol):
@@ -28,12 +34,17 @@ def here(run: Run, tasks: Sequence[Sequence[Point]]) -> Iterator[list[Result]]:
         yield evaluate(run, task)
 
 
-def farm_of(jobs: int, cluster: str | None) -> Farm:
+def _unheard(_: str) -> None:
+    """Nobody listens."""
+
+
+def farm_of(jobs: int, cluster: str | None, tell: Tell = _unheard) -> Farm:
     """Give the farm asked for.
 
     Args:
         jobs: processes on this machine, 1 for none beside this one.
         cluster: `dask://host:port` or `ray://host:port` of a cluster that is there, or None.
+        tell: hears a sentence when the farm breaks down and the rest is evaluated here.
 
     Raises:
         UsageError: a cluster of another kind.
@@ -47,46 +58,76 @@ def farm_of(jobs: int, cluster: str | None) -> Farm:
             raise UsageError(
                 f"--cluster {cluster!r} is no cluster", remedy="dask://host:port or ray://host:port"
             )
-        return _Joblib(jobs, kind, address)
-    return _Joblib(jobs, "loky", "")
+        return _Ray(address, tell) if kind == "ray" else _Joblib(jobs, address, tell)
+    return _Joblib(jobs, "", tell)
 
 
 class _Joblib:
-    """joblib with one of its backends."""
+    """joblib: processes of this machine, or a Dask cluster where an address is given."""
 
-    def __init__(self, jobs: int, backend: str, address: str) -> None:
-        self._jobs = jobs
-        self._backend = backend
-        self._address = address
+    def __init__(self, jobs: int, dask_address: str, tell: Tell) -> None:
+        self._jobs = -1 if dask_address else jobs
+        self._address = dask_address
+        self._tell = tell
         self._joblib = _imported("joblib")
 
     def __call__(self, run: Run, tasks: Sequence[Sequence[Point]]) -> Iterator[list[Result]]:
-        with self._connected():
-            parallel = self._joblib.Parallel(
-                n_jobs=self._jobs if self._backend == "loky" else -1, return_as="generator"
-            )
+        with self._backend():
+            parallel = self._joblib.Parallel(n_jobs=self._jobs, return_as="generator")
             delayed: Callable[..., object] = self._joblib.delayed(evaluate)
-            yield from _with_rescue(parallel(delayed(run, task) for task in tasks), run, tasks)
+            done = parallel(delayed(run, task) for task in tasks)
+            yield from _with_rescue(done, run, tasks, self._tell)
+
+    @contextmanager
+    def _backend(self) -> Iterator[None]:
+        """Set joblib's backend for the block's time; a cluster is connected only then."""
+        if not self._address:
+            with self._joblib.parallel_config(backend="loky"):
+                yield
+            return
+        with (
+            _dask_client(self._address) as client,
+            self._joblib.parallel_config(backend="dask", client=client),
+        ):
+            yield
+
+
+class _Ray:
+    """A Ray cluster: one task a block, the run put into its object store once."""
+
+    def __init__(self, address: str, tell: Tell) -> None:
+        self._address = address
+        self._tell = tell
+        self._ray = _imported("ray", extra="ray")
+
+    def __call__(self, run: Run, tasks: Sequence[Sequence[Point]]) -> Iterator[list[Result]]:
+        with self._connected():
+            shared = self._ray.put(run)
+            remote = self._ray.remote(evaluate)
+            pending = [remote.remote(shared, task) for task in tasks]
+            done = (self._ray.get(reference) for reference in pending)
+            yield from _with_rescue(done, run, tasks, self._tell)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Connect to the cluster for the block's time; what it needs is imported only then."""
-        if self._backend == "loky":
+        """Connect for the block's time; who is connected already stays so."""
+        if self._ray.is_initialized():
             yield
-        elif self._backend == "dask":
-            with (
-                _dask_client(self._address) as client,
-                self._joblib.parallel_config(backend="dask", client=client),
-            ):
-                yield
-        else:
-            _ray_connected(self._address)
-            with self._joblib.parallel_config(backend="ray"):
-                yield
+            return
+        try:
+            self._ray.init(address=f"ray://{self._address}", log_to_driver=False)
+        except (OSError, RuntimeError) as error:
+            raise AnalysisError(
+                f"no Ray cluster answers at {self._address}: {error}", remedy="is it running?"
+            ) from None
+        try:
+            yield
+        finally:
+            self._ray.shutdown()
 
 
 def _with_rescue(
-    done: Iterator[list[Result]], run: Run, tasks: Sequence[Sequence[Point]]
+    done: Iterator[list[Result]], run: Run, tasks: Sequence[Sequence[Point]], tell: Tell
 ) -> Iterator[list[Result]]:
     """Give results in order; when the farm breaks down, the rest is evaluated here."""
     finished = 0
@@ -94,19 +135,35 @@ def _with_rescue(
         for results in done:
             finished += 1
             yield results
-    except (OSError, RuntimeError, EOFError):  # a lost worker or scheduler, as its library says
+    except Exception as fault:
+        if not _is_loss(fault):
+            raise
+        left = len(tasks) - finished
+        tell(f"the farm broke down ({type(fault).__name__}): {left} blocks are evaluated here")
         for task in tasks[finished:]:
             yield evaluate(run, task)
 
 
-def _imported(name: str):  # type: ignore[no-untyped-def]  # an optional library has no types here
+def _is_loss(fault: Exception) -> bool:
+    """Tell a lost worker or scheduler from a fault of our own, which would come again here.
+
+    By name: joblib raises BrokenProcessPool's children (RuntimeError), Dask KilledWorker and
+    OSErrors of its own, Ray children of RayError, of which RayTaskError is the task's own fault.
+    """
+    names = {kind.__name__ for kind in type(fault).__mro__}
+    if "RayTaskError" in names:
+        return False
+    return bool(names & LOSSES)
+
+
+def _imported(name: str, extra: str = "cluster"):  # type: ignore[no-untyped-def]  # an optional library has no types here
     import importlib  # noqa: PLC0415  # only where a farm is asked for
 
     try:
         return importlib.import_module(name)
     except ImportError:
         raise MissingToolError(
-            f"--jobs and --cluster need {name}", remedy="pip install 'etsim[cluster]'"
+            f"--jobs and --cluster need {name}", remedy=f"pip install 'etsim[{extra}]'"
         ) from None
 
 
@@ -121,9 +178,3 @@ def _dask_client(address: str) -> AbstractContextManager[object]:
             f"no Dask scheduler answers at {address}: {error}", remedy="is it running?"
         ) from None
     return client
-
-
-def _ray_connected(address: str) -> None:
-    ray = _imported("ray")
-    _imported("ray.util.joblib").register_ray()
-    ray.init(address=f"ray://{address}", ignore_reinit_error=True)

@@ -4,7 +4,7 @@ from ...simulator.whatif import Stage, WhatIf
 from ..output import ms, percent
 from .chart import Bar, Segment, chart, legend
 from .elements import Markup, element, together
-from .figures import code, table, time
+from .figures import code, signed_ms, table, time
 
 
 def changes(answer: WhatIf | None) -> Markup:
@@ -48,7 +48,7 @@ def _step(before: Stage, stage: Stage) -> Bar:
     """A bar from where the stage before ended to where this one ends."""
     ends = sorted((before.predicted_ns / 1e6, stage.predicted_ns / 1e6))
     colour = "good" if stage.change_ns <= 0 else "bad"
-    told = f"{stage.change_ns / 1e6:+,.3f} ms"
+    told = f"{signed_ms(stage.change_ns)} ms"
     return Bar(
         stage.name, (Segment(ends[0], ends[1] - ends[0], colour, f"{stage.name}: {told}"),), told
     )
@@ -56,7 +56,7 @@ def _step(before: Stage, stage: Stage) -> Bar:
 
 def _row(stage: Stage, first: Stage) -> tuple[str, ...]:
     low, high = stage.interval_ns
-    moved = element("data", f"{stage.change_ns / 1e6:+,.3f}", value=str(stage.change_ns))
+    moved = element("data", signed_ms(stage.change_ns), value=str(stage.change_ns))
     return (
         code(stage.name),
         time(stage.predicted_ns),

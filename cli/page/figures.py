@@ -20,7 +20,19 @@ def share(value: float) -> Markup:
 
 def change(value: float) -> Markup:
     """Give a signed change in per cent."""
-    return element("data", f"{100 * value:+.1f} %", value=repr(value))
+    return element("data", signed_percent(value), value=repr(value))
+
+
+def signed_percent(value: float) -> str:
+    """Write a change in per cent; none has no sign."""
+    shown = round(100 * value, 1)
+    return f"{shown:+.1f} %" if shown else "0.0 %"
+
+
+def signed_ms(duration_ns: int) -> str:
+    """Write a change in ms; none has no sign."""
+    shown = round(duration_ns / 1e6, 3)
+    return f"{shown:+,.3f}" if shown else "0.000"
 
 
 def memory_size(count_bytes: int) -> Markup:
@@ -60,7 +72,7 @@ def short(name: str, letters: int) -> str:
     return f"{name[: letters - tail - 1]}…{name[-tail:]}"
 
 
-def code(name: str, letters: int = 60) -> Markup:
+def code(name: str, letters: int = 76) -> Markup:
     """Give a name from a trace; one too long is cut, and whole where the mouse rests."""
     cut = short(name, letters)
     return element("code", cut, title=name if cut != name else None)

@@ -5,7 +5,7 @@ from ...simulator.path_kinds import PathKind
 from ..output import ms, percent
 from .chart import Bar, Segment, chart
 from .elements import Markup, element, together
-from .figures import change, code, share, table, time
+from .figures import change, code, share, signed_percent, table, time
 
 LARGEST = 10
 COLOURS = {
@@ -77,7 +77,7 @@ def _sensitivity(explanation: Explanation) -> Markup:
                     f"{entry.resource} {entry.change}: {100 * entry.delta:+.2f} %",
                 ),
             ),
-            f"{100 * entry.delta:+.1f} %",
+            signed_percent(entry.delta),
         )
         for entry in found
     ]

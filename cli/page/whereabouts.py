@@ -28,25 +28,23 @@ def whereabouts(content: Content, answer: Answer) -> Markup:
     ranks = _ranks(content.recorded, answer.split)
     steps, step_title = _steps(content.recorded, answer.split)
     now = "replayed" if answer.self_check else "predicted"
-    bars = _bars(ranks, now) + _bars(steps, now)
+    parts = [_block(ranks, now, key="breakdown")]
+    if steps:
+        parts += [element("h4", step_title), _block(steps, now, key="steps")]
     return element(
         "section",
         element("h3", "Where the time goes"),
         element("p", _told(content, answer), class_="soft"),
-        element(
-            "figure",
-            chart(bars, about="time by what the devices did, recorded and predicted", unit="ms"),
-            legend(LEGEND),
-        ),
-        table(HEADER, _rows(ranks, now), key="breakdown"),
-        *(
-            [element("h4", step_title), table(HEADER, _rows(steps, now), key="steps")]
-            if steps
-            else []
-        ),
+        *parts,
         _idle(content.recorded.longest(), answer),
         class_="card",
     )
+
+
+def _block(pairs: Sequence[Pair], now: str, *, key: str) -> Markup:
+    about = f"time by what was done, recorded and {now}"
+    drawn = element("figure", chart(_bars(pairs, now), about=about, unit="ms"), legend(LEGEND))
+    return together(drawn, table(HEADER, _rows(pairs, now), key=key))
 
 
 def _told(content: Content, answer: Answer) -> str:
@@ -56,10 +54,13 @@ def _told(content: Content, answer: Answer) -> str:
         told += " As recorded the threads of the CPU count, as predicted the device."
     elif content.recorded.steps[0].cpu_only:
         told += " There is no device: computing is operators on threads."
-    bound = [str(rank.rank) for rank in answer.split.steps if rank.is_launch_bound]
+    ranks = answer.split.steps
+    if len(ranks) > MOST_RANKS:
+        told += f" Of {len(ranks)} ranks the {MOST_RANKS} that take longest are shown."
+    bound = sum(rank.is_launch_bound for rank in ranks)
     if bound:
-        several = f"ranks {', '.join(bound)} are" if len(bound) > 1 else f"rank {bound[0]} is"
-        told += f" As predicted {several} bound by launches."
+        which = "the run is" if len(ranks) == 1 else f"{bound} of {len(ranks)} ranks are"
+        told += f" On {answer.summary.target} {which} bound by launches."
     return told
 
 

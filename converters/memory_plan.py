@@ -99,7 +99,6 @@ def memory_plan(et: ExecutionTrace, used: MemoryUse, graph: ExecutionGraph) -> M
         dtype=_column(names[t.dtype] if t.dtype else NONE for t in told),
         maker=_column(names[above.outermost(int(node))] for node in origin),
         module=module[origin],
-        reader=np.where(forward_last == NONE, NONE, module[forward_last]),
     )
     if not np.any(lives.phase == OPTIMIZER):
         readers = [above.outermost(int(node)) for node in forward_last]

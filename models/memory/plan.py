@@ -57,7 +57,7 @@ class Lives:
         shape: into the plan's shapes; known only where it tells the bytes.
         dtype, maker: into the plan's names; the maker is the outermost operator that made it, or
             first read it.
-        module, reader: into the plan's names; where it is made, and last read in forward.
+        module: into the plan's names; where it is made.
     """
 
     size_bytes: Int64s
@@ -73,7 +73,6 @@ class Lives:
     dtype: Int64s
     maker: Int64s
     module: Int64s
-    reader: Int64s
 
     def __len__(self) -> int:
         return len(self.size_bytes)

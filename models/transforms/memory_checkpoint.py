@@ -58,8 +58,8 @@ def checkpointed(plan: MemoryPlan, layer: Int64s, chosen: dict[int, list[Pass]])
 def _inner(lives: Lives, layer: Int64s, number: int, p: Pass) -> Mask:
     """Tell what a layer's forward makes for itself: what another layer reads is kept."""
     born = (lives.made == 1) & (lives.first >= p.forward[0]) & (lives.first <= p.forward[1])
-    elsewhere = (lives.reader != NONE) & (layer[lives.reader] != number)
-    mine: Mask = born & (layer[lives.module] == number) & ~elsewhere
+    read_behind = lives.forward_last > p.forward[1]
+    mine: Mask = born & (layer[lives.module] == number) & ~read_behind
     return mine
 
 
@@ -77,7 +77,6 @@ def _again(own: Lives, p: Pass, warp: Warp) -> Lives:
         first=own.first + shift,
         last=np.maximum(last, own.first + shift),
         forward_last=np.full(len(own), NONE),
-        reader=np.full(len(own), NONE),
         born=np.full(len(own), BACKWARD),
     )
 

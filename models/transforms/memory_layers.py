@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import NONE, Int64s
 from ..memory.effect import MemoryEffect, Values
-from ..memory.plan import FORWARD, OPTIMIZER, Lives, MemoryPlan, Track, Use
+from ..memory.plan import BACKWARD, FORWARD, OPTIMIZER, Lives, MemoryPlan, Track, Use
 from .memory_time import MOMENTS, Pass, Warp, layers_of_names, passes_of
 from .pool import Pool
 from .repeats import counted, find_layers
@@ -59,11 +59,11 @@ def _with_copies(plan: MemoryPlan, paths: Sequence[str], layer: Int64s, copies: 
     wide = warp.plan(plan)
     mine = layer[plan.lives.module] == middle
     names = Pool(plan.names)
-    lives, own = wide.lives.take(~mine), plan.lives.take(mine)
+    lives, own = _handed_in(plan, wide, passes, copies).take(~mine), plan.lives.take(mine)
     modules = [_renamed(plan.names, names, paths, middle, copy) for copy in range(copies + 1)]
     for copy, renamed in enumerate(modules):
         moved = _moved(plan, own, warp, passes, (copy, copies))
-        copied = replace(moved, module=renamed[own.module], reader=renamed[own.reader])
+        copied = replace(moved, module=renamed[own.module])
         lives = lives.followed_by(copied)
     track = _longer_track(plan, wide.track, passes, modules)
     return replace(wide.with_lives(lives), names=names.values, track=track)
@@ -85,12 +85,14 @@ def _moments(
     """Map moments of a layer's lives to those of a copy.
 
     forward  copy j runs j lengths later; who reads its result is the next copy, or what follows
-    backward copy j runs j lengths earlier than the first, in front of which all copies run
+    backward copy j runs j lengths earlier than the first, in front of which all copies run, and
+             hands its gradient on to copy j - 1
     """
     number, copies = copy
     new = warp(old)
     starts = plan.track.start
-    forward = plan.track.phase[np.searchsorted(starts, old, side="right") - 1] == FORWARD
+    phase = plan.track.phase[np.searchsorted(starts, old, side="right") - 1]
+    forward, backward = phase == FORWARD, phase == BACKWARD
     for index, p in enumerate(passes):
         after = passes[index + 1].forward[0] if index + 1 < len(passes) else plan.end
         f, b = p.forward_length, p.backward_length
@@ -98,6 +100,8 @@ def _moments(
         read_later = (old > p.forward[1]) & (old < p.backward[0]) & forward
         read_back = (old > p.forward[1]) & (old < p.backward[0]) & ~forward
         in_backward = (old >= p.backward[0]) & (old <= p.backward[1]) & (old < after)
+        handed_on = (old > p.backward[1]) & (old < after) & backward
+        new = new - handed_on * number * b
         new = new + in_forward * number * f - read_later * (copies - number) * f
         new = new + read_back * (copies - number) * b - in_backward * number * b
     return new
@@ -125,6 +129,16 @@ def _longer_track(
     columns = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Track)]
     order = np.argsort(columns[0], kind="stable")
     return Track(*(column[order] for column in columns))
+
+
+def _handed_in(plan: MemoryPlan, wide: MemoryPlan, passes: Sequence[Pass], copies: int) -> Lives:
+    """The gradient that comes from behind ends in the last copy, which runs first in backward."""
+    old, last = plan.lives, wide.lives.last.copy()
+    for p in passes:
+        ends = (old.last >= p.backward[0]) & (old.last <= p.backward[1])
+        rows = ends & (old.born == BACKWARD) & (old.first < p.backward[0])
+        last[rows] -= copies * p.backward_length
+    return replace(wide.lives, last=last)
 
 
 def _renamed(

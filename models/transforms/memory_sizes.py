@@ -4,8 +4,8 @@ What belongs to the model (parameters, gradients, optimiser state) stays. Attent
 the square of the length because their shape does.
 """
 
-from collections import Counter
-from collections.abc import Callable
+import re
+from collections import defaultdict
 from dataclasses import replace
 from math import prod
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from ..graph import NONE, Operator
 from ..memory.effect import MemoryEffect, Values
-from ..memory.plan import OPTIMIZER, Mask, MemoryPlan, Shape, Use
+from ..memory.plan import FORWARD, OPTIMIZER, Mask, MemoryPlan, Shape, Use
 from .scenario import Scenario
 from .symbols import Hint
 
 LEAST_TOLD = 0.01  # of the bytes of data: less without a shape is not worth a word
+_COPIES = re.compile(r"aten::(to|_to_copy|t|contiguous|clone)$")
 OF_DATA = (Use.ACTIVATION, Use.KV_CACHE, Use.OTHER)
 
 
@@ -35,44 +36,61 @@ def of_data(plan: MemoryPlan) -> Mask:
     return rows
 
 
+def named(plan: MemoryPlan, pattern: re.Pattern[str]) -> Mask:
+    """Tell which storages were made (or first read) by operators of a name."""
+    table = np.array([*(pattern.search(name) is not None for name in plan.names), False])
+    return table[plan.lives.maker]
+
+
 def resized(plan: MemoryPlan, values: Values, *, length: bool) -> MemoryPlan:
     """Give every storage of data the size of its new shape."""
     recorded, wanted = int(values["from"]), int(values["to"])
-    hint = Hint(recorded, wanted, _parameter_shapes(plan), length)
-
-    def changed(shape: Shape) -> Shape:
-        operator = hint.operator(Operator("", output_shapes=(shape,)))
-        dims = operator.output_shapes[0]
-        assert isinstance(dims, tuple)
-        return tuple(size for size in dims if isinstance(size, int))
-
-    return by_shape(plan, changed, wanted / recorded, "the batch" if not length else "the length")
-
-
-def by_shape(
-    plan: MemoryPlan, change: Callable[[Shape], Shape], ratio: float, what: str
-) -> MemoryPlan:
-    """Change shapes of data; what has none goes by `ratio`, and that is told."""
     rows = of_data(plan)
-    new = tuple(change(shape) for shape in plan.shapes)
-    factors = [prod(b) / prod(a) if prod(a) else 1.0 for a, b in zip(plan.shapes, new, strict=True)]
-    after = plan.with_sizes(rows, np.array([*factors, ratio])[plan.lives.shape])
-    moved = rows & (plan.lives.shape != NONE)
-    column = np.where(moved, plan.lives.shape + len(plan.shapes), plan.lives.shape)
-    lives = replace(after.lives, shape=column)
+    # what has a parameter's shape in forward has it by chance, or is a copy; in backward a shape
+    # that forward's data has too is that of data
+    free = rows & (plan.lives.born == FORWARD) & ~named(plan, _COPIES)
+    after = plan
+    model = _shapes_of(plan, plan.lives.of(Use.PARAMETER, Use.GRADIENT))
+    seen = _shapes_of(plan, free)
+    fixed_behind = frozenset(s for s in model if s not in seen and s[::-1] not in seen)
+    for chosen, fixed in ((free, frozenset[Shape]()), (rows & ~free, fixed_behind)):
+        after = _by_shape(after, chosen, Hint(recorded, wanted, fixed, length))
     unknown = int(plan.lives.size_bytes[rows & (plan.lives.shape == NONE)].sum())
-    notes = (
-        (f"{unknown:,} bytes of storages have no recorded shape: taken to grow with {what}",)
-        if unknown > LEAST_TOLD * max(1, int(plan.lives.size_bytes[rows].sum()))
-        else ()
-    )
-    return replace(after.with_lives(lives, *notes), shapes=(*plan.shapes, *new))
+    if unknown > LEAST_TOLD * int(plan.lives.size_bytes[rows].sum()):
+        what = "length" if length else "batch"
+        return after.with_lives(
+            after.lives,
+            f"{unknown:,} bytes of storages have no recorded shape: taken to grow with the {what}",
+        )
+    return after
 
 
-def _parameter_shapes(plan: MemoryPlan) -> frozenset[Shape]:
-    of_model = plan.lives.of(Use.PARAMETER, Use.GRADIENT) & (plan.lives.shape != NONE)
-    shapes = {plan.shapes[index] for index in np.unique(plan.lives.shape[of_model]).tolist()}
-    return frozenset(shape for shape in shapes if prod(shape) > 1)
+def _by_shape(plan: MemoryPlan, rows: Mask, hint: Hint) -> MemoryPlan:
+    """Change the shapes of rows; what has none grows as the symbol."""
+    used = np.unique(plan.lives.shape[rows & (plan.lives.shape != NONE)])
+    new = [_changed(plan.shapes[index], hint) for index in used.tolist()]
+    factor = np.full(len(plan.shapes) + 1, hint.wanted / hint.value)
+    factor[used] = [
+        prod(b) / max(1, prod(plan.shapes[a])) for a, b in zip(used.tolist(), new, strict=True)
+    ]
+    place = np.arange(len(plan.shapes) + 1)
+    place[used] = len(plan.shapes) + np.arange(len(used))
+    place[-1] = NONE
+    after = plan.with_sizes(rows, factor[plan.lives.shape])
+    shape = np.where(rows, place[plan.lives.shape], plan.lives.shape)
+    lives = replace(after.lives, shape=shape)
+    return replace(after.with_lives(lives), shapes=(*plan.shapes, *new))
+
+
+def _changed(shape: Shape, hint: Hint) -> Shape:
+    dims = hint.operator(Operator("", output_shapes=(shape,))).output_shapes[0]
+    assert isinstance(dims, tuple)
+    return tuple(size for size in dims if isinstance(size, int))
+
+
+def _shapes_of(plan: MemoryPlan, rows: Mask) -> frozenset[Shape]:
+    known = np.unique(plan.lives.shape[rows & (plan.lives.shape != NONE)])
+    return frozenset(plan.shapes[index] for index in known.tolist())
 
 
 def paired_sizes(effect: MemoryEffect, second: MemoryPlan | None) -> MemoryEffect:
@@ -84,11 +102,11 @@ def paired_sizes(effect: MemoryEffect, second: MemoryPlan | None) -> MemoryEffec
         first, other, wanted = (float(values[key]) for key in ("from", "at", "to"))
         assert effect.edit is not None
         guessed = effect.edit(plan, scenario, values)[0]
-        size, known = guessed.lives.size_bytes.copy(), _calls(second)
-        for row, call in enumerate(_calls(plan)):
-            if call in known:
-                old, new = plan.lives.size_bytes[row], second.lives.size_bytes[known[call]]
-                size[row] = round(old + (new - old) * (wanted - first) / (other - first))
+        size, calls = guessed.lives.size_bytes.copy(), _calls(second)
+        for call, rows in _calls(plan).items():
+            if len(rows) == len(calls.get(call, ())):  # else they do not tell which is which
+                old, new = plan.lives.size_bytes[rows], second.lives.size_bytes[calls[call]]
+                size[rows] = np.rint(old + (new - old) * (wanted - first) / (other - first))
         lives = replace(
             guessed.lives, size_bytes=np.where(of_data(plan), size, plan.lives.size_bytes)
         )
@@ -97,19 +115,15 @@ def paired_sizes(effect: MemoryEffect, second: MemoryPlan | None) -> MemoryEffec
     return replace(effect, edit=edit)
 
 
-def _calls(plan: MemoryPlan) -> dict[tuple[int | str, ...], int]:
-    """Name each storage by who made it, where, and the how manieth of these it is."""
-    names = (*plan.names, "")
-    count: Counter[tuple[int | str, ...]] = Counter()
-    found: dict[tuple[int | str, ...], int] = {}
-    columns = zip(
-        plan.lives.maker.tolist(), plan.lives.module.tolist(), plan.lives.born.tolist(), strict=True
-    )
-    for row, (maker, module, born) in enumerate(columns):
-        call = (names[maker], names[module], born)
-        count[call] += 1
-        found[*call, count[call]] = row
-    return found
+def _calls(plan: MemoryPlan) -> dict[tuple[str, str, int], list[int]]:
+    """Give the storages of data that were made, in order, by who made them and where."""
+    names, lives = (*plan.names, ""), plan.lives
+    rows = np.flatnonzero(of_data(plan) & (lives.made == 1))
+    found: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    for row in rows[np.argsort(lives.first[rows], kind="stable")].tolist():
+        call = (names[lives.maker[row]], names[lives.module[row]], int(lives.born[row]))
+        found[call].append(row)
+    return dict(found)
 
 
 BATCH = MemoryEffect("activations by their shapes; what belongs to the model stays", _batch)

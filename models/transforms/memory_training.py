@@ -21,18 +21,12 @@ from ..memory.plan import (
     MemoryPlan,
     Use,
 )
-from .memory_sizes import of_data
+from .memory_sizes import named, of_data
 from .scenario import Scenario
 
 _WIDE = re.compile(r"softmax|norm|loss|nll")
 _PRODUCTS = re.compile(r"aten::(linear|t|mm|addmm|matmul|bmm|conv\w*|_convolution)$")
 NARROW_BYTES = 2
-
-
-def named(plan: MemoryPlan, pattern: re.Pattern[str]) -> Mask:
-    """Tell which storages were made (or first read) by operators of a name."""
-    table = np.array([*(pattern.search(name) is not None for name in plan.names), False])
-    return table[plan.lives.maker]
 
 
 def _weights(plan: MemoryPlan) -> Mask:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import UsageError
 from ..graph import NONE, Category, ExecutionGraph
-from .memory_sizes import BATCH, LENGTH
+from ..memory.text import PLAN_PROPERTY, plan_from_text
+from .memory_sizes import BATCH, LENGTH, paired_sizes
 from .recost import need_shapes, recosted
 from .registry import Asked, Parameter, Transform, Value, register, whole
 from .scenario import Scenario
@@ -70,8 +71,11 @@ def paired(asked: Asked, recorded: ExecutionGraph, second: ExecutionGraph) -> As
     if sizes[0] == sizes[1]:
         raise UsageError(f"{what}: both runs are of size {sizes[0]}")
     symbols = find_symbols(recorded, second, sizes)
+    other = plan_from_text(second.meta.property(PLAN_PROPERTY))
     transform = replace(
-        asked.transform, apply=lambda scenario, _: resized_by(scenario, symbols, wanted)
+        asked.transform,
+        apply=lambda scenario, _: resized_by(scenario, symbols, wanted),
+        memory=paired_sizes(asked.transform.memory, other),
     )
     return replace(asked, transform=transform)
 

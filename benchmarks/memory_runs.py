@@ -1,0 +1,48 @@
+"""Record runs in pairs, without and with one change of memory each, for `memory_truth.py`.
+
+    python benchmarks/memory_runs.py OUT [--only NAME ...]
+
+The batch is so large that activations, not the model, make the peak. Two steps a run: times do not
+matter here.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from whatif_runs import BASE, Variant, record
+
+STEPS = 2
+LARGE = replace(BASE, name="large", batch=16, length=64)
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        LARGE,
+        replace(LARGE, name="batch", batch=48),
+        replace(LARGE, name="quarter", batch=4),
+        replace(LARGE, name="length", length=192),
+        replace(LARGE, name="half_length", length=32),
+        replace(LARGE, name="layers", layers=5),
+        replace(LARGE, name="accumulate", micros=3),
+        replace(LARGE, name="fused", fused=True),
+        replace(LARGE, name="checkpoint", checkpointed=True),
+        replace(LARGE, name="deep_checkpoint", layers=5, checkpointed=True),
+        replace(LARGE, name="split", batch=4, micros=4),
+    )
+}
+
+
+def main() -> None:
+    """Record them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), default=sorted(VARIANTS))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in args.only:
+        record(args.out, VARIANTS[name], 0, STEPS)
+
+
+if __name__ == "__main__":
+    main()

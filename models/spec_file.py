@@ -6,6 +6,7 @@ what is wrong inside a spec is gathered as faults by key, for `spec_check` to te
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -60,7 +61,12 @@ def read_spec_file(path: Path) -> SpecFile:
     Raises:
         InputError: there is no such file, or it is not a YAML mapping.
     """
-    content = _parse_yaml(path, _read_text(path))
+    return _leaves(path, _read_text(path))
+
+
+@lru_cache(maxsize=32)  # a sweep changes figures of few files thousands of times
+def _leaves(path: Path, text: str) -> SpecFile:
+    content = _parse_yaml(path, text)
     if content is None:
         raise InputError("the file is empty", where=path, remedy="see `etsim hw show l4`")
     if not isinstance(content, dict):

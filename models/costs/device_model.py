@@ -22,6 +22,7 @@ from .residuals import read_field
 from .row_model import RowPasses, norm_passes, row_times, softmax_passes, stream_times
 from .tensors import ITEM_BYTES
 from .work_values import Attention, Gemm, Rows, Unit, Work, WorkClass
+from .works import Works, once
 
 Float64s = NDArray[np.float64]
 
@@ -64,9 +65,8 @@ def estimate(
     sets = constants or constants_for(hardware)
     time = np.zeros(len(works))
     bound = np.full(len(works), Bound.LAUNCH, dtype=np.uint8)
-    for (model, dtype, unit), places in _grouped(works).items():
+    for (model, dtype, unit), (places, group) in _grouped(works).items():
         figures = figures_for(hardware, dtype, unit)
-        group = [works[place] for place in places]
         times = model(_Place(hardware, figures, sets), group)
         time[places] = times.total_ns
         bound[places] = _bounds(times)
@@ -79,11 +79,12 @@ def _bounds(times: Times) -> Bytes:
     return np.where(larger < times.total_ns / 2, Bound.LAUNCH, bound).astype(np.uint8)
 
 
-def _grouped(works: Sequence[Work]) -> dict[tuple[_Model, str, Unit], list[int]]:
+@once
+def _grouped(works: Sequence[Work]) -> Mapping[tuple[_Model, str, Unit], tuple[list[int], Works]]:
     groups: dict[tuple[_Model, str, Unit], list[int]] = defaultdict(list)
     for place, work in enumerate(works):
         groups[_model_of(work), work.dtype, work.unit].append(place)
-    return groups
+    return {key: (at, Works(works[place] for place in at)) for key, at in groups.items()}
 
 
 def _model_of(work: Work) -> _Model:
@@ -95,6 +96,7 @@ def _model_of(work: Work) -> _Model:
     return _matmul if isinstance(work.geometry, Gemm) else _stream
 
 
+@once
 def _products(works: Sequence[Work]) -> Products:
     shapes = [work.geometry for work in works if isinstance(work.geometry, Gemm)]
     batch, m, n, k = (
@@ -134,6 +136,7 @@ def _convolution(place: _Place, works: Sequence[Work]) -> Times:
     return matmul_times(place.figures, constants, _products(works))
 
 
+@once
 def _attentions(works: Sequence[Work]) -> Attentions:
     calls = [work.geometry for work in works if isinstance(work.geometry, Attention)]
     batch, queries, keys, heads, kv_heads = (
@@ -157,6 +160,7 @@ def _decode(place: _Place, works: Sequence[Work]) -> Times:
     return decode_times(place.figures, place.constants.decode, _attentions(works))
 
 
+@once
 def _row_columns(works: Sequence[Work]) -> tuple[Float64s, Float64s, Float64s, Float64s]:
     shapes = [work.geometry for work in works if isinstance(work.geometry, Rows)]
     return (
@@ -181,14 +185,20 @@ def _norm(place: _Place, works: Sequence[Work]) -> Times:
     return _by_rows(place, norm_passes(place.figures.core, *_row_columns(works)), softmax=False)
 
 
-def _stream(place: _Place, works: Sequence[Work]) -> Times:
+@once
+def _stream_columns(works: Sequence[Work]) -> tuple[Float64s, Float64s, Float64s]:
     scattered = np.array([work.work_class is WorkClass.EMBEDDING for work in works])
     moved = np.array([float(work.bytes_moved) for work in works])
-    flops = np.array([float(work.flops) for work in works])
+    return (
+        np.where(scattered, moved / RANDOM_ROWS_SHARE, moved),
+        np.array([float(work.flops) for work in works]),
+        np.array([float(work.placed) for work in works]),
+    )
+
+
+def _stream(place: _Place, works: Sequence[Work]) -> Times:
     share = streaming_share(place.hardware)
-    moved = np.where(scattered, moved / RANDOM_ROWS_SHARE, moved)
-    placed = np.array([float(work.placed) for work in works])
-    return stream_times(place.figures, place.constants.streaming, share, moved, flops, placed)
+    return stream_times(place.figures, place.constants.streaming, share, *_stream_columns(works))
 
 
 def _copy_over_link(place: _Place, works: Sequence[Work]) -> Times:

@@ -12,6 +12,7 @@ from ..graph import NONE, Category, ExecutionGraph, Int32s, Int64s
 from .kernel_rules import KernelRules
 from .work import work_of
 from .work_values import Unit, Work, WorkClass
+from .works import Works
 
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 Float64s = NDArray[np.float64]
@@ -35,7 +36,7 @@ class DeviceWork:
     rows: Int64s
     name: Int32s
     kind: Int64s
-    works: list[Work]
+    works: Works
     by_name: NDArray[np.bool_]  # (works,): only the kernel's name is known
     measured_ns: Float64s  # (rows,) own time
     together_ns: Float64s  # (rows,) of all kernels of the same operator call
@@ -61,8 +62,8 @@ def understood(graph: ExecutionGraph, rows: Int64s, rules: KernelRules) -> Devic
         works.append(work or _work_by_name(graph.names[name], rules, alone=operator == NONE))
     measured = nodes.duration_ns[rows].astype(np.float64)
     return DeviceWork(
-        rows, nodes.name[rows], kind.reshape(-1), works, np.array(by_name, dtype=bool), measured,
-        _together(graph, rows, measured),
+        rows, nodes.name[rows], kind.reshape(-1), Works(works), np.array(by_name, dtype=bool),
+        measured, _together(graph, rows, measured),
     )  # fmt: skip
 
 

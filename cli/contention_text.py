@@ -28,6 +28,11 @@ placement_option: Callable[[F], F] = click.option(
 def print_contention(found: Contention) -> None:
     """Print what sharing costs, link by link and transfer by transfer."""
     say(f"With shared links: {_headline(found)}")
+    if found.without_ns != found.predicted_ns:
+        say(
+            f"Where its ranks stand makes {ms(found.without_ns)} ms of {ms(found.predicted_ns)} "
+            f"ms: {found.repriced:,} rows of transfers between nodes take the network's price."
+        )
     if found.links:
         rows = [_link_row(link) for link in found.links[:MOST_LINKS]]
         print_table(LINK_HEADER, rows, title=_links_title(found))
@@ -44,7 +49,7 @@ def print_basis(found: Contention) -> None:
     for count, what in (
         (found.unknown_sizes, "transfers are of unknown size and taken to fill their links"),
         (found.unplaced, "transfers cross no link that the target states, and share nothing"),
-        (found.priced_nearer, "transfers between nodes are priced as if inside one: too short"),
+        (found.priced_nearer, "measured transfers between nodes are scaled as if inside one"),
         (found.begun_late, "transfers start before the end they wait for; alone until then"),
     ):
         if count:

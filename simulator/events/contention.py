@@ -12,6 +12,7 @@ from ..predict import total_ns
 from ..replay import replay
 from .demand import Demand, demand_of
 from .engine import SharedReplay, replay_shared
+from .placed_prices import placed_prices
 from .placement import ASSUMPTIONS, placement_for
 
 MOST_SLOWED = 10
@@ -60,16 +61,20 @@ class Contention:
     """A run with shared links beside the same without.
 
     Attributes:
+        predicted_ns: each transfer priced by the number of its ranks, as `etsim predict` tells.
+        without_ns: priced by where its ranks stand.
+        shared_ns: the same, sharing links.
         links: the most crowded first; `slowed`: those that lost most first.
         flows, slowed_flows: how many transfers there are, and how many lost time.
         unknown_sizes: flows taken to fill their links, as nobody recorded their size.
         unplaced: transfers that cross no link of the machine.
-        priced_nearer: flows between nodes whose time alone is not measured but the cost model's,
-            by the nearest link that joins so many ranks: too short.
+        repriced: rows of transfers between nodes that got the network's price.
+        priced_nearer: flows between nodes whose measured time was scaled as if inside one.
         begun_late: transfers that started before the end they waited for.
         placement: as `--placement` takes it.
     """
 
+    predicted_ns: int
     without_ns: int
     shared_ns: int
     links: tuple[LinkReport, ...]
@@ -78,6 +83,7 @@ class Contention:
     slowed_flows: int
     unknown_sizes: int
     unplaced: int
+    repriced: int
     priced_nearer: int
     begun_late: int
     placement: str
@@ -98,13 +104,15 @@ def contention(
     Raises:
         UsageError: a placement that cannot be read.
     """
-    duration_ns, lag_ns = priced.duration_ns, priced.lag_ns
     where = placement_for(hardware, placement)
+    lag_ns = priced.lag_ns
+    duration_ns, repriced = placed_prices(graph, priced, hardware, where)
     demand = demand_of(graph, duration_ns, hardware, where)
     alone = replay(graph, duration_ns, lag_ns)
     shared = replay_shared(graph, demand.traffic, duration_ns, lag_ns)
     slowed = _slowed(demand, alone, shared)
     return Contention(
+        predicted_ns=total_ns(replay(graph, priced.duration_ns, lag_ns)),
         without_ns=total_ns(alone),
         shared_ns=total_ns(shared.timeline),
         links=_links(demand, shared),
@@ -113,6 +121,7 @@ def contention(
         slowed_flows=len(slowed),
         unknown_sizes=demand.unknown_sizes,
         unplaced=demand.unplaced,
+        repriced=repriced,
         priced_nearer=_priced_nearer(demand, priced),
         begun_late=shared.begun_late,
         placement=where.told(),
@@ -121,9 +130,9 @@ def contention(
 
 
 def _priced_nearer(demand: Demand, priced: Priced) -> int:
-    modelled = priced.provenance != Provenance.MEASURED
+    scaled = np.isin(priced.provenance, (Provenance.SCALED, Provenance.CALIBRATED))
     return sum(
-        further and bool(modelled[list(rows)].any())
+        further and bool(scaled[list(rows)].any())
         for rows, further in zip(demand.rows, demand.further, strict=True)
     )
 

@@ -110,7 +110,7 @@ def _transfers(
             continue
         key = int(nodes.collective[row]), rank, name
         if key not in known:
-            known[key] = _sent(row, _message(graph, row), rank, hardware, placement)
+            known[key] = _sent(row, message_of(graph, row), rank, hardware, placement)
         yield replace(known[key], row=row)
 
 
@@ -121,7 +121,7 @@ def _is_barrier(graph: ExecutionGraph, row: int) -> bool:
     return "barrier" in kind.lower()
 
 
-def _message(graph: ExecutionGraph, row: int) -> Collective:
+def message_of(graph: ExecutionGraph, row: int) -> Collective:
     """Give a row's message, its ranks known: all of the job where none are recorded."""
     index = int(graph.nodes.collective[row])
     found = Collective(graph.name_of(row)) if index == NONE else graph.collectives[index]

@@ -80,7 +80,7 @@ def replay_shared(
     start, end = np.array(run.start, dtype=np.int64), np.array(run.end, dtype=np.int64)
     return SharedReplay(
         timeline=Timeline(graph, start, end - start),
-        uses=_uses(run.sharing),
+        uses=_uses(traffic, run.sharing),
         lost_ns={key: units // UNITS for key, units in sorted(run.sharing.lost.items())},
         begun_late=run.begun_late,
     )
@@ -148,11 +148,14 @@ class _Run:
         self._pass_on([row])
 
     def _pass_on(self, rows: list[int]) -> None:
-        """Tell ends to successors, and theirs to their own, up to the starts of transfers."""
+        """Tell ends to successors, and theirs to their own, up to the starts of transfers.
+
+        Breadth first: rows that stand side by side are reached one after the other, which is
+        twice as fast as depth first where many ranks do.
+        """
         first, successor, lag, waiting = self.first, self.successor, self.lag, self.waiting
         start, end, duration, shared = self.start, self.end, self.duration, self.shared
-        while rows:
-            row = rows.pop()
+        for row in rows:  # grows on the way
             ended = end[row]
             for edge in range(first[row], first[row + 1]):
                 after = successor[edge]
@@ -168,10 +171,10 @@ class _Run:
                     rows.append(after)
 
 
-def _uses(sharing: Sharing) -> tuple[LinkUse, ...]:
+def _uses(traffic: Traffic, sharing: Sharing) -> tuple[LinkUse, ...]:
     """Sum up what each flow sent over each of its links: its clock times its rate alone."""
     units = [0] * len(sharing.links)
-    for state, uses in zip(sharing.flows, sharing.uses, strict=True):
+    for state, uses in zip(sharing.flows, traffic.flows, strict=True):
         for use in uses:
             units[use.link] += state.clock * use.bytes_per_s
     return tuple(

@@ -78,8 +78,10 @@ class Sharing:
     """All links and flows at one time. Rows enter and leave; `retime` follows each batch."""
 
     def __init__(self, traffic: Traffic) -> None:
-        self.uses = traffic.flows
-        self.links = [LinkLoad(link.bytes_per_s) for link in traffic.links]
+        alike = _alike(traffic)
+        loads = [LinkLoad(link.bytes_per_s) for link in traffic.links]
+        self.links = [loads[first] for first in alike]
+        self.uses = [[use for use in uses if alike[use.link] == use.link] for uses in traffic.flows]
         self.flows = [FlowState() for _ in traffic.flows]
         self.lost: dict[tuple[int, int], int] = defaultdict(int)  # (flow, link) -> units
         self.finishes: list[tuple[int, int, int]] = []  # (ns, flow, version)
@@ -174,3 +176,20 @@ class Sharing:
             link.wanted += sign * use.bytes_per_s
             (link.flows.add if sign > 0 else link.flows.discard)(flow)
             self.changed_links.add(use.link)
+
+
+def _alike(traffic: Traffic) -> list[int]:
+    """Give for each link the first that the same flows cross alike: one load stands for both.
+
+    The ports of all ranks that talk in one group only are one link that way.
+    """
+    crossing: list[list[tuple[int, int]]] = [[] for _ in traffic.links]
+    for flow, uses in enumerate(traffic.flows):
+        for use in uses:
+            crossing[use.link].append((flow, use.bytes_per_s))
+    first: dict[tuple[int, tuple[tuple[int, int], ...]], int] = {}
+    keys = [
+        (link.bytes_per_s, tuple(flows))
+        for link, flows in zip(traffic.links, crossing, strict=True)
+    ]
+    return [first.setdefault(key, number) for number, key in enumerate(keys)]

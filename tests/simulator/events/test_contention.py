@@ -1,11 +1,23 @@
 """Contention: a run with shared links beside the same without, on a graph worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from etsim.models.costs.collectives import transfer_ns
 from etsim.models.costs.price import price
-from etsim.models.graph import Category, Collective, EdgeKind, ExecutionGraph, GraphMeta, LaneKind
+from etsim.models.graph import (
+    Category,
+    Collective,
+    EdgeKind,
+    ExecutionGraph,
+    GraphMeta,
+    LaneKind,
+    Provenance,
+)
 from etsim.models.graph_builder import GraphBuilder
+from etsim.models.hardware import Hardware, LinkTier
 from etsim.models.specs import load
 from etsim.simulator.events.contention import Contention, contention
 
@@ -105,10 +117,36 @@ def test_a_run_without_transfers_shares_nothing() -> None:
     assert found.shared_ns == found.without_ns == 5
 
 
-def test_modelled_transfers_between_nodes_are_told_to_be_priced_as_inside_one() -> None:
+def test_measured_transfers_between_nodes_are_told_to_be_scaled_as_inside_one() -> None:
     graph = data_and_pipeline_parallel()
     found = contention(graph, price(graph, load("a100"), H100), H100, "ranks-per-node=1")
-    assert found.priced_nearer == 2
+    assert (found.priced_nearer, found.repriced) == (2, 0)
+
+
+def test_transfers_that_were_never_measured_take_the_price_of_where_they_stand() -> None:
+    """Priced for two ranks they go over NVLink; on two nodes over the network, which is slower."""
+    graph = data_and_pipeline_parallel()
+    nodes = graph.nodes
+    sends = np.isin(nodes.category, (Category.COLLECTIVE, Category.SEND))
+    nodes.duration_ns[sends] = 0
+    nodes.provenance[sends] = Provenance.ROOFLINE
+    priced = price(graph, H100, H100)
+    apart = contention(graph, priced, H100, "ranks-per-node=1")
+    assert (apart.repriced, apart.priced_nearer) == (2, 0)
+    assert apart.predicted_ns == 210 * US  # hidden behind the second backward
+    together = contention(graph, priced, H100)
+    assert together.repriced == 0
+    assert together.without_ns == together.predicted_ns == 210 * US
+    by_name = {it.name: it for it in apart.slowed}
+    reduced = transfer_ns(on_the_network(H100), "all_reduce", 60 * FULL_NIC, 2)
+    assert reduced is not None
+    assert by_name["all_reduce"].alone_ns == round(reduced)
+    assert by_name["all_reduce"].alone_ns > 60 * US
+
+
+def on_the_network(hardware: Hardware) -> Hardware:
+    (network,) = [link for link in hardware.links if link.tier is LinkTier.NETWORK]
+    return replace(hardware, links=(network,))
 
 
 def test_the_prices_are_left_as_they_are() -> None:

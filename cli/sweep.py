@@ -67,7 +67,7 @@ def command(
     points = points_of(machines, spans, versions)
     graphs = load_graphs(et)
     run = Run(tuple(graphs), source_hardware(graphs, source_hw))
-    farm = farm_of(jobs, cluster)
+    farm = farm_of(jobs, cluster, warn)
     known = _known(resume)
     todo = [point for point in points if point.key not in known]
     for results in farm(run, blocks(todo, block)):

@@ -1,7 +1,6 @@
 """Sweeps: the points spanned, the front, and the same answers wherever they are computed."""
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,53 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etsim.models.errors import AnalysisError, UsageError
-from etsim.models.graph import Category, EdgeKind, ExecutionGraph, GraphMeta, LaneKind, Operator
-from etsim.models.graph_builder import GraphBuilder
 from etsim.models.specs import load
-from etsim.simulator import farm
 from etsim.simulator.farm import farm_of, here
 from etsim.simulator.sweep import Result, Run, blocks, evaluate, pareto
 from etsim.simulator.sweep_points import Point, parse_alternatives, parse_range, points_of
+from etsim.tests.simulator.small_graphs import launched_products
 
-
-def recorded() -> ExecutionGraph:
-    """A launch and two matrix products on a stream."""
-    builder = GraphBuilder(GraphMeta(source_device="NVIDIA H100 80GB HBM3"))
-    virtual = builder.lane(LaneKind.VIRTUAL, 0, 0)
-    host = builder.lane(LaneKind.HOST, 1, 1)
-    stream = builder.lane(LaneKind.DEVICE, 0, 7)
-    before = builder.add("window", virtual, category=Category.ORIGIN)
-    square = ((4096, 4096), (4096, 4096))
-    product = Operator("aten::mm", input_shapes=square, input_types=("c10::BFloat16",) * 2)
-    call = builder.add(
-        "cudaLaunchKernel",
-        host,
-        duration_ns=5_000,
-        category=Category.LAUNCH,
-        after=[(before, EdgeKind.EXTERNAL, 0)],
-    )
-    first = builder.add(
-        "gemm",
-        stream,
-        duration_ns=200_000,
-        category=Category.KERNEL,
-        operator=product,
-        after=[(call, EdgeKind.LAUNCH, 1_000)],
-        parent=call,
-    )
-    builder.add(
-        "gemm",
-        stream,
-        duration_ns=200_000,
-        category=Category.KERNEL,
-        operator=product,
-        after=[(first, EdgeKind.STREAM_ORDER, 1_000)],
-        parent=call,
-    )
-    return builder.build()
-
-
-RUN = Run((recorded(),), load("h100-sxm"))
+RUN = Run((launched_products(),), load("h100-sxm"))
 POINTS = points_of(["h100-sxm", "a100-sxm-80gb", "l4"], {}, [["", "host:2"]])
 
 
@@ -156,36 +115,6 @@ def test_processes_give_what_this_process_gives() -> None:
     pytest.importorskip("joblib")
     tasks = blocks(POINTS, 2)
     assert list(farm_of(2, None)(RUN, tasks)) == list(here(RUN, tasks))
-
-
-@pytest.fixture(scope="module")
-def dask_address() -> Iterator[str]:
-    """A real scheduler with two workers, each a process of its own."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
-        yield str(cluster.scheduler_address).removeprefix("tcp://")
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_a_dask_cluster_gives_what_this_process_gives(dask_address: str) -> None:
-    tasks = blocks(POINTS, 1)
-    answers = list(farm_of(1, f"dask://{dask_address}")(RUN, tasks))
-    assert answers == list(here(RUN, tasks))
-
-
-def test_a_lost_worker_loses_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The farm answers one block and breaks down; the others are answered here."""
-    tasks = blocks(POINTS, 2)
-
-    def breaking() -> Iterator[list[Result]]:
-        yield evaluate(RUN, tasks[0])
-        raise OSError("the worker is gone")
-
-    rescued = list(farm._with_rescue(breaking(), RUN, tasks))
-    assert rescued == list(here(RUN, tasks))
 
 
 def test_a_cluster_of_another_kind_is_refused() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import isnan
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ..models.graph import NONE, Int64s
 from ..models.graph_builder import Interner
 from .event_table import EventTable, Source, Thread, whole
-from .kineto_events import NO_TEXT, AnyEvent, Args, Number
+from .kineto_events import AnyEvent, Args, Number
 
 LATEST_US = 4e15  # the year 2096; ns of it still fit 64 bits with room to add them up
 NO_ARGS = Args()
@@ -24,7 +25,10 @@ _COLUMNS = {
     "duration_ns": np.int64, "external_id": np.int64, "rf_id": np.int64, "correlation": np.int64,
     "sequence": np.int64, "saying": np.int32,
 }  # fmt: skip
-_Key = tuple[object, ...]
+_operator_words = attrgetter("input_dims", "input_type", "concrete_inputs", "input_strides")
+_JSON = msgspec.json.Encoder()
+_Key = tuple[object, ...] | bytes
+_NOTHING = _JSON.encode(_operator_words(NO_ARGS))
 
 
 class Lanes(Interner[tuple[Number, Number]]):
@@ -52,18 +56,18 @@ class ColumnParts:
 
     Attributes:
         names: shared by all tables of a trace.
-        place: gives the process and thread, or device and stream, of an event.
-        key: what of an event's args is kept; equal ones are kept once.
+        places: gives the process and thread, or device and stream, of each event.
+        keys: what of each event's args is kept; equal ones are kept once.
         skipped: events without a usable time.
     """
 
     names: Interner[str]
-    place: Callable[[AnyEvent], tuple[Number, Number]]
-    key: Callable[[Args], _Key]
+    places: Callable[[Sequence[AnyEvent]], Iterable[tuple[Number, Number]]]
+    keys: Callable[[Sequence[Args]], Iterable[_Key]]
     lanes: Lanes = field(default_factory=Lanes)
     sayings: list[Args] = field(default_factory=lambda: [NO_ARGS])
     skipped: int = 0
-    _saying_of: dict[_Key, int] = field(default_factory=dict)
+    _saying_of: Interner[_Key] = field(default_factory=lambda: Interner({_NOTHING: 0}))
     _parts: dict[str, list[Int64s]] = field(default_factory=lambda: {key: [] for key in _COLUMNS})
 
     def add(self, source: Source, events: Sequence[AnyEvent]) -> None:
@@ -75,32 +79,32 @@ class ColumnParts:
             start, duration = start[usable], duration[usable]
         if not events:
             return
-        names, lanes, place = self.names, self.lanes, self.place
         args = [event.args or NO_ARGS for event in events]
-        self._keep("source", [source] * len(events))
-        self._keep("name", [names[event.name] for event in events])
-        self._keep("thread", [lanes[place(event)] for event in events])
+        self._keep("source", np.full(len(events), source, dtype=np.int64))
+        self._keep("name", map(self.names.__getitem__, map(attrgetter("name"), events)))
+        self._keep("thread", map(self.lanes.__getitem__, self.places(events)))
         self._keep("external_id", _whole([a.external_id for a in args]))
         self._keep("rf_id", _whole([a.record_function_id for a in args], missing=0))
         self._keep("correlation", _whole([a.correlation for a in args]))
         self._keep("sequence", _whole([a.sequence_number for a in args]))
-        self._keep("saying", [self._saying(a) for a in args])
+        self._keep("saying", self._sayings(args))
         self._parts["start_ns"].append(start)
         self._parts["duration_ns"].append(duration)
 
     def _keep(self, name: str, values: Iterable[int] | Int64s) -> None:
-        self._parts[name].append(np.array(values, dtype=_COLUMNS[name]))
+        kind = _COLUMNS[name]
+        whole_column = isinstance(values, np.ndarray)
+        column = np.asarray(values, kind) if whole_column else np.fromiter(values, kind)
+        self._parts[name].append(column)
 
-    def _saying(self, args: Args) -> int:
-        """Give the place of what an event says; a collective's words are its own."""
-        key = self.key(args)
-        if not key:
-            return 0
-        found = self._saying_of.get(key)
-        if found is None:
-            found = self._saying_of[key] = len(self.sayings)
-            self.sayings.append(_detached(args))
-        return found
+    def _sayings(self, args: Sequence[Args]) -> Int64s:
+        """Give the place of what each event says; a collective's words are its own."""
+        known = len(self._saying_of)
+        places = np.fromiter(map(self._saying_of.__getitem__, self.keys(args)), dtype=np.int64)
+        distinct, first = np.unique(places, return_index=True)
+        new = first[distinct >= known].tolist()  # in order of first sight, as the places are
+        self.sayings.extend(_detached(args[event]) for event in new)
+        return places
 
     def earliest_ns(self) -> int | None:
         """Give the first start, None where there is no event."""
@@ -138,26 +142,26 @@ def _detached(args: Args) -> Args:
     return msgspec.structs.replace(args, **texts)
 
 
-def nothing(args: Args) -> _Key:
+def nothing(args: Sequence[Args]) -> Iterable[_Key]:
     """Nothing of what such events say is of use."""
-    del args
-    return ()
+    return (_NOTHING,) * len(args)
 
 
-def host_key(args: Args) -> _Key:
-    """Shapes and arguments of an operator; all words of a collective."""
-    if args.collective_name is not None:
-        return _collective_key(args)
-    if args.input_dims is NO_TEXT and args.input_type is NO_TEXT:
-        return () if args.concrete_inputs is NO_TEXT else (bytes(args.concrete_inputs),)
-    return (
-        bytes(args.input_dims), bytes(args.input_type), bytes(args.concrete_inputs),
-        bytes(args.input_strides),
-    )  # fmt: skip
+def host_keys(args: Sequence[Args]) -> Iterable[_Key]:
+    """Shapes and arguments of each operator, as one JSON text; all words of a collective."""
+    keys: list[_Key] = list(map(_JSON.encode, map(_operator_words, args)))
+    for event, name in enumerate(map(attrgetter("collective_name"), args)):
+        if name is not None:
+            keys[event] = _collective_key(args[event])
+    return keys
 
 
-def device_key(args: Args) -> _Key:
-    """A kernel's launch configuration or a copy's bytes; all words of a collective."""
+def device_keys(args: Sequence[Args]) -> Iterable[_Key]:
+    """Give each kernel's launch configuration or copy's bytes; all words of a collective."""
+    return map(_device_key, args)
+
+
+def _device_key(args: Args) -> _Key:
     told = (
         args.bytes, tuple(args.grid or ()), tuple(args.block or ()), args.registers,
         args.shared_memory,
@@ -174,12 +178,17 @@ def _collective_key(args: Args) -> _Key:
     )  # fmt: skip
 
 
-def thread_of(event: AnyEvent) -> tuple[Number, Number]:
-    """Give the process and thread of a host event."""
-    return event.pid, event.tid
+def threads_of(events: Sequence[AnyEvent]) -> Iterable[tuple[Number, Number]]:
+    """Give the process and thread of each host event."""
+    return map(attrgetter("pid", "tid"), events)
 
 
-def stream_of(event: AnyEvent) -> tuple[Number, Number]:
+def streams_of(events: Sequence[AnyEvent]) -> Iterable[tuple[Number, Number]]:
+    """Give the device and stream of each device event."""
+    return map(_stream_of, events)
+
+
+def _stream_of(event: AnyEvent) -> tuple[Number, Number]:
     """Prefer the event's own words: pid and tid are for display and sometimes shifted."""
     args = event.args or NO_ARGS
     device, stream = args.device, args.stream
@@ -190,6 +199,8 @@ def stream_of(event: AnyEvent) -> tuple[Number, Number]:
 
 
 def _whole(values: list[Number], *, missing: int = NONE) -> Int64s:
+    if values.count(None) == len(values):
+        return np.full(len(values), missing, dtype=np.int64)
     try:
         return np.array([missing if v is None else v for v in values], dtype=np.int64)
     except (TypeError, ValueError, OverflowError):

@@ -39,6 +39,11 @@ class Arguments(msgspec.Struct, gc=False, frozen=True):
 
 NOTHING = msgspec.Raw(b"{}")
 _ARGUMENTS = msgspec.json.Decoder(Arguments)
+_JSON = msgspec.json.Encoder()  # of raw JSON gives its bytes, sooner than bytes() does
+_FLAT_ARGUMENTS = {
+    "inputs": attrgetter("inputs", "input_shapes", "input_types"),
+    "outputs": attrgetter("outputs", "output_shapes", "output_types"),
+}
 
 
 class _NestedNode(Node, gc=False):
@@ -152,8 +157,7 @@ def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> Execut
     nodes: Sequence[_NestedNode | _FlatNode] = sorted(document.nodes, key=attrgetter("id"))
     attributes = read_attributes(nodes, path)
     name = coded(node.name for node in nodes)
-    inputs = _parsed(coded(map(_raw_inputs, nodes)), path)
-    outputs = _parsed(coded(map(_raw_outputs, nodes)), path)
+    inputs, outputs = _arguments(nodes, "inputs", path), _arguments(nodes, "outputs", path)
     parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
     return ExecutionTrace(
         path=path,
@@ -172,30 +176,22 @@ def _to_columns(document: _NestedDocument | _FlatDocument, path: Path) -> Execut
     )
 
 
-def _raw_inputs(node: _NestedNode | _FlatNode) -> bytes:
-    if isinstance(node, _NestedNode):
-        return bytes(node.inputs)
-    return _nested(node.inputs, node.input_shapes, node.input_types)
-
-
-def _raw_outputs(node: _NestedNode | _FlatNode) -> bytes:
-    if isinstance(node, _NestedNode):
-        return bytes(node.outputs)
-    return _nested(node.outputs, node.output_shapes, node.output_types)
-
-
-def _nested(values: msgspec.Raw, shapes: msgspec.Raw, types: msgspec.Raw) -> bytes:
-    """Give the flat layout's arguments as the nested layout has them."""
-    return b'{"values":%b,"shapes":%b,"types":%b}' % (bytes(values), bytes(shapes), bytes(types))
-
-
-def _parsed(raw: Coded[bytes], path: Path) -> Coded[Arguments]:
-    """Parse each distinct text once."""
+def _arguments(nodes: Sequence[Node], which: str, path: Path) -> Coded[Arguments]:
+    """Give each node's inputs or outputs; each distinct text is parsed once."""
+    if nodes and isinstance(nodes[0], _FlatNode):
+        raw = coded(_nested(*texts) for texts in map(_FLAT_ARGUMENTS[which], nodes))
+    else:
+        raw = coded(map(_JSON.encode, map(attrgetter(which), nodes)))
     try:
         table = [_ARGUMENTS.decode(text) for text in raw.table]
     except msgspec.ValidationError as error:
         raise TraceFormatError(f"is not an execution trace: {error}", where=path) from None
     return Coded(table, raw.code)
+
+
+def _nested(values: msgspec.Raw, shapes: msgspec.Raw, types: msgspec.Raw) -> bytes:
+    """Give the flat layout's arguments as the nested layout has them."""
+    return b'{"values":%b,"shapes":%b,"types":%b}' % (bytes(values), bytes(shapes), bytes(types))
 
 
 def _process_groups(name: Coded[str], inputs: Coded[Arguments]) -> str:

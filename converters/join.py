@@ -98,7 +98,8 @@ class _Pair:
 
     @classmethod
     def of(cls, et: ExecutionTrace, trace: KinetoTrace) -> "_Pair":
-        nodes = np.array([not is_structural(name) for name in et.name], dtype=bool)
+        ran = np.array([not is_structural(name) for name in et.name.table], dtype=bool)
+        nodes = ran[et.name.code]
         source = trace.host.source
         events = np.flatnonzero((source == Source.OPERATOR) | (source == Source.ANNOTATION))
         return cls(et, trace, nodes, events)
@@ -136,11 +137,11 @@ def _by_id(pair: _Pair, id_of_event: Int64s) -> tuple[Int64s, int]:
     wanted = id_of_event[events]
     place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     hit = ids[place] == wanted
-    names_of_events = trace.host.name[events[hit]].tolist()
-    matched = order[place[hit]].tolist()
-    same = [et.name[n] == trace.names[e] for n, e in zip(matched, names_of_events, strict=True)]
-    good = np.array(same, dtype=bool)
-    found[events[hit][good]] = order[place[hit]][good]
+    matched = order[place[hit]]
+    number_of = {name: number for number, name in enumerate(trace.names)}
+    number = np.array([number_of.get(name, NONE) for name in et.name.table], dtype=np.int64)
+    good = number[et.name.code[matched]] == trace.host.name[events[hit]]
+    found[events[hit][good]] = matched[good]
     return found, int((~good).sum())
 
 
@@ -232,15 +233,16 @@ def _index(names: list[str], wanted: str, first: int, window: int) -> int:
 def _outermost(trace: KinetoTrace, events: Int64s) -> Int64s:
     """Operators and annotations that no other of them encloses; steps' own marks left out."""
     host = trace.host
+    step = np.array([name.startswith("ProfilerStep#") for name in trace.names], dtype=bool)
+    events = events[~step[host.name[events]]]
     keep, thread, until = [], NONE, 0
-    for event in events.tolist():
-        if trace.names[int(host.name[event])].startswith("ProfilerStep#"):
-            continue
-        if host.thread[event] != thread:
-            thread, until = int(host.thread[event]), -1
-        if host.start_ns[event] >= until:
+    columns = (events, host.thread[events], host.start_ns[events], host.end_ns[events])
+    for event, on, start, end in zip(*(column.tolist() for column in columns), strict=True):
+        if on != thread:
+            thread, until = on, -1
+        if start >= until:
             keep.append(event)
-            until = int(host.end_ns[event])
+            until = end
     return np.array(keep, dtype=np.int64)
 
 

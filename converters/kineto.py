@@ -17,11 +17,11 @@ from .event_chunks import Chunks
 from .event_columns import (
     NO_ARGS,
     ColumnParts,
-    device_key,
-    host_key,
+    device_keys,
+    host_keys,
     nothing,
-    stream_of,
-    thread_of,
+    streams_of,
+    threads_of,
 )
 from .event_table import EventTable, Source, Thread, whole
 from .files import FileKind, expect_kind, kind_of, sniff
@@ -163,12 +163,12 @@ class _Collected:
     unknown: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        host = ColumnParts(self.names, thread_of, host_key)
-        device = ColumnParts(self.names, stream_of, device_key)
+        host = ColumnParts(self.names, threads_of, host_keys)
+        device = ColumnParts(self.names, streams_of, device_keys)
         self.tables.update(dict.fromkeys(HOST_SOURCES, host))
         self.tables.update(dict.fromkeys(DEVICE_SOURCES, device))
         for source in (Source.PYTHON, Source.OVERHEAD):
-            self.tables[source] = ColumnParts(self.names, thread_of, nothing)
+            self.tables[source] = ColumnParts(self.names, threads_of, nothing)
 
     def add(self, events: Sequence[AnyEvent]) -> None:
         """Sort a chunk's complete events by what they are."""

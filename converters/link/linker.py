@@ -113,14 +113,15 @@ def _polls(trace: KinetoTrace, host: HostRows) -> NDArray[np.bool_]:
     return flags
 
 
-def _owns_time(trace: KinetoTrace) -> list[bool]:
+def _owns_time(trace: KinetoTrace) -> NDArray[np.bool_]:
     """Operators and runtime calls do; annotations do not, but for a backend's collectives."""
     collective = [HOST_COLLECTIVE.match(name) is not None for name in trace.names]
     step = [name.startswith("ProfilerStep#") for name in trace.names]
-    return [
-        (source != Source.ANNOTATION and not step[name]) or collective[name]
-        for name, source in zip(trace.host.name.tolist(), trace.host.source.tolist(), strict=True)
-    ]
+    is_collective, is_step = np.array(collective, dtype=bool), np.array(step, dtype=bool)
+    name = trace.host.name
+    own = (trace.host.source != Source.ANNOTATION) & ~is_step[name]
+    flags: NDArray[np.bool_] = own | is_collective[name]
+    return flags
 
 
 def _host_order(host: HostRows, handovers: Handovers, collectives: HostCollectives) -> EdgeBlock:

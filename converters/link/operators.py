@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...models.graph import NONE, Dims, Int32s, Int64s, Operator
 from ...models.graph_builder import Interner
+from ..coded import coded
 from ..execution_trace import ExecutionTrace
 from ..kineto import KinetoTrace
 
@@ -54,17 +55,20 @@ def intern_operators(
 
 
 def _told_by_et(et: ExecutionTrace | None, nodes: Int64s) -> tuple[Int64s, list[_FromEt]]:
-    """Give for each node which of the distinct (schema, output shapes and types) it has."""
-    table: Interner[_FromEt] = Interner()
-    nothing = table["", b"", b""]
-    if et is None:
-        return np.zeros(len(nodes), dtype=np.int64), list(table)
-    schema, outputs = et.op_schema, et.outputs
-    told = [
-        table[schema[n], bytes(outputs[n].shapes), bytes(outputs[n].types)] if n >= 0 else nothing
-        for n in nodes.tolist()
-    ]
-    return np.array(told, dtype=np.int64), list(table)
+    """Give for each node which of the (schema, output shapes and types) it has."""
+    nothing = ("", b"", b"")
+    if et is None or not len(et):
+        return np.zeros(len(nodes), dtype=np.int64), [nothing]
+    outputs = coded((bytes(told.shapes), bytes(told.types)) for told in et.outputs.table)
+    output_of_node = outputs.code[et.outputs.code[nodes]].astype(np.int64)
+    pair = output_of_node + len(outputs.table) * et.op_schema.code[nodes]
+    distinct, which = np.unique(np.where(nodes >= 0, pair, NONE), return_inverse=True)
+    table: list[_FromEt] = []
+    for number in distinct.tolist():
+        schema, output = divmod(number, len(outputs.table))
+        known = (et.op_schema.table[schema], *outputs.table[output])
+        table.append(nothing if number == NONE else known)
+    return which, table
 
 
 def _alike(*columns: Int64s | Int32s) -> tuple[Int64s, Int64s]:

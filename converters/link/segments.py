@@ -34,74 +34,62 @@ class Segments:
     clamped: int
 
 
-def segment(host: EventTable, owns_time: list[bool]) -> Segments:
+def segment(host: EventTable, owns_time: NDArray[np.bool_]) -> Segments:
     """Split each thread's time among its events.
 
     Args:
         host: events sorted by thread, start and descending duration.
         owns_time: by event; False for annotations.
     """
-    sweep = _Sweep(host.start_ns.tolist(), host.end_ns.tolist(), owns_time)
-    thread = NONE
-    for event, here in enumerate(host.thread.tolist()):
-        if here != thread:
-            sweep.close_all()
-            thread = here
-        sweep.open(event)
-    sweep.close_all()
-    return Segments(
-        np.array(sweep.piece_begin, dtype=np.int64),
-        np.array(sweep.piece_end, dtype=np.int64),
-        np.array(sweep.parents, dtype=np.int32),
-        sweep.clamped,
-    )
+    parent, end_ns, clamped = _nesting(host)
+    owner, begin, until = _pieces(host.start_ns, end_ns, parent)
+    length = np.where(owns_time[owner], until - begin, 0)
+    longest = np.zeros(len(host), dtype=np.int64)
+    np.maximum.at(longest, owner, length)
+    chosen = np.flatnonzero((length == longest[owner]) & (length > 0))[::-1]  # the first wins
+    piece_begin, piece_end = host.start_ns.copy(), host.start_ns.copy()
+    piece_begin[owner[chosen]], piece_end[owner[chosen]] = begin[chosen], until[chosen]
+    return Segments(piece_begin, piece_end, parent, clamped)
 
 
-class _Sweep:
-    """Walks the events of one thread after the other, keeping the stack of open ones.
+def _nesting(host: EventTable) -> tuple[Int32s, Int64s, int]:
+    """Give each event's parent and its end, no later than its parent's; and how many were later."""
+    starts, ends, threads = host.start_ns.tolist(), host.end_ns.tolist(), host.thread.tolist()
+    parents = [NONE] * len(starts)
+    stack: list[int] = []
+    thread, clamped = NONE, 0
+    for event, start in enumerate(starts):
+        if threads[event] != thread:
+            thread = threads[event]
+            stack.clear()
+        while stack and ends[stack[-1]] <= start:
+            stack.pop()
+        if stack:
+            parent = parents[event] = stack[-1]
+            if ends[event] > ends[parent]:
+                clamped += ends[event] - ends[parent] > CLAMP_TOLERANCE_NS
+                ends[event] = ends[parent]
+        stack.append(event)
+    return np.array(parents, dtype=np.int32), np.array(ends, dtype=np.int64), clamped
 
-    `piece_begin` and `piece_end` are the largest piece of own time so far, `given` how far an
-    event's own time is given away to its children.
+
+def _pieces(start_ns: Int64s, end_ns: Int64s, parent: Int32s) -> tuple[Int64s, Int64s, Int64s]:
+    """Give every piece of own time, an event's in their order: whose it is, its begin and end.
+
+    One before each child, from where the child before it ended, and one after the last child.
     """
-
-    def __init__(self, starts: list[int], ends: list[int], owns_time: list[bool]) -> None:
-        self.starts, self.ends, self.owns_time = starts, ends, owns_time
-        self.piece_begin, self.piece_end, self.given = list(starts), list(starts), list(starts)
-        self.parents = [NONE] * len(starts)
-        self.clamped = 0
-        self.stack: list[int] = []
-
-    def open(self, event: int) -> None:
-        """An event starts: whatever ended before closes, and it takes time from its parent."""
-        start = self.starts[event]
-        while self.stack and self.ends[self.stack[-1]] <= start:
-            self._close()
-        if self.stack:
-            parent = self.parents[event] = self.stack[-1]
-            self._own_piece(parent, start)
-            overhang = self.ends[event] - self.ends[parent]
-            if overhang > 0:
-                self.clamped += overhang > CLAMP_TOLERANCE_NS
-                self.ends[event] = self.ends[parent]
-        self.stack.append(event)
-
-    def close_all(self) -> None:
-        """A thread is over."""
-        while self.stack:
-            self._close()
-
-    def _close(self) -> None:
-        event = self.stack.pop()
-        stop = self.ends[event]
-        self._own_piece(event, stop)
-        if self.stack:
-            self.given[self.stack[-1]] = stop
-
-    def _own_piece(self, event: int, until: int) -> None:
-        """From where its time was given away until now the event ran itself."""
-        longest = self.piece_end[event] - self.piece_begin[event]
-        if self.owns_time[event] and until - self.given[event] > longest:
-            self.piece_begin[event], self.piece_end[event] = self.given[event], until
+    children = np.argsort(parent, kind="stable")
+    children = children[np.searchsorted(parent[children], 0) :]
+    owner = parent[children].astype(np.int64)
+    begin, last = start_ns[owner], start_ns.copy()
+    follows = np.flatnonzero(owner[1:] == owner[:-1]) + 1
+    begin[follows] = end_ns[children[follows - 1]]
+    last[owner] = end_ns[children]  # the last child's end stays
+    return (
+        np.concatenate((owner, np.arange(len(parent)))),
+        np.concatenate((begin, last)),
+        np.concatenate((start_ns[children], end_ns)),
+    )
 
 
 def ancestors_where(parent: Int32s, wanted: NDArray[np.bool_]) -> Int64s:

@@ -22,7 +22,7 @@ def pieces(
         run.op(name, start, end)
     trace = run.trace()
     names = [trace.names[i] for i in trace.host.name.tolist()]
-    found = segment(trace.host, [name != no_time for name in names])
+    found = segment(trace.host, np.array([name != no_time for name in names]))
     return (
         {
             name: (first + begin / 1000, first + end / 1000)

@@ -152,7 +152,9 @@ class _Splicer:
         new_neighbour = (self.before != NONE) & ~self._same_neighbour()
         turned = np.isin(old.kind, ORDER_KINDS) & new_neighbour[target]
         at = np.where(turned, self.before[target], at)
-        return replace(old, source=at).take(at != NONE)
+        crosses = np.isin(old.kind, ORDER_KINDS) & (self.lane[at] != self.lane[target])
+        kind = np.where(crosses, np.uint8(EdgeKind.HANDOVER), old.kind)
+        return replace(old, source=at, kind=kind).take(at != NONE)
 
     def _same_neighbour(self) -> Mask:
         """Tell which rows follow on their lane the copy of the row that they followed."""
@@ -175,12 +177,13 @@ class _Splicer:
         return np.where(self.graph.nodes.category[source] == Category.JOIN, NONE, found)
 
     def _lane_order(self, edges: Edges) -> Edges:
-        """Give copies that no order holds any more their turn on the lane."""
+        """Give copies, and what follows them, their turn on a lane where no order holds them."""
         device = np.array([lane.kind is LaneKind.DEVICE for lane in self.graph.lanes], dtype=bool)
         virtual = np.array([lane.kind is LaneKind.VIRTUAL for lane in self.graph.lanes], dtype=bool)
         ordered = np.zeros(len(self.rows), dtype=bool)
         ordered[edges.target[np.isin(edges.kind, ORDER_KINDS)]] = True
-        loose = (self.copies > 0) & (self.before != NONE) & ~ordered & ~virtual[self.lane]
+        beside_copy = (self.copies > 0) | (self.copies[self.before] > 0)
+        loose = beside_copy & (self.before != NONE) & ~ordered & ~virtual[self.lane]
         row = np.flatnonzero(loose)
         kind = np.where(device[self.lane[row]], EdgeKind.STREAM_ORDER, EdgeKind.HOST_ORDER)
         return Edges.to(row, self.before[row], kind)

@@ -17,7 +17,7 @@ from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, counted, find_layers
 from .scenario import Scenario
 from .splice import copied, spliced, with_copies
-from .training import Gradient, Iteration, passes
+from .training import Gradients, Iteration, passes
 
 
 def _layers(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -66,8 +66,9 @@ def _middle(count: int, removed: int) -> list[int]:
     return list(range(first, first + removed))
 
 
-def _gradients_of(layers: Layers, iteration: Iteration, chosen: set[int]) -> tuple[Gradient, ...]:
-    return tuple(g for g in iteration.gradients if int(layers.of_row[g.accumulate_row]) in chosen)
+def _gradients_of(layers: Layers, iteration: Iteration, chosen: set[int]) -> Gradients:
+    gradients = iteration.gradients
+    return gradients.take(np.isin(layers.of_row[gradients.accumulate_rows], sorted(chosen)))
 
 
 def _order(

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..graph import Category, Dims, EdgeKind, Operator
-from .edit import Mask, scaled
-from .recost import recosted
+from ..graph import NONE, Category, Dims, EdgeKind, Operator
+from .edit import scaled
+from .recost import recosted_parts
 from .scenario import Scenario
 from .training import Gradient, Iteration
 
@@ -32,17 +33,16 @@ def resized_optimizer(
     """
     graph = scenario.graph
     lists = np.array([*(_is_list(operator) for operator in graph.operators), False])
-    for iteration in found:
-        part = changed[iteration.first]
-        rows = np.zeros(len(graph), dtype=bool)
-        rows[iteration.optimizer] = True
-        by_list = rows & lists[graph.nodes.operator]
-        if by_list.any():
-            scenario = recosted(scenario, by_list, _Lengthened(part, times))
-        else:
-            ratio = 1 + times * len(part) / len(iteration.gradients)
-            scenario = _stretched(scenario, rows, ratio)
-    return scenario
+    part = np.full(len(graph), NONE, dtype=np.int64)
+    ratio = np.ones(len(graph))
+    for number, iteration in enumerate(found):
+        rows = iteration.optimizer
+        by_list = lists[graph.nodes.operator[rows]]
+        part[rows[by_list]] = number
+        if not by_list.any():
+            ratio[rows] = 1 + times * len(changed[iteration.first]) / len(iteration.gradients)
+    longer = [_Lengthened(changed[iteration.first], times) for iteration in found]
+    return _stretched(recosted_parts(scenario, part, longer), ratio)
 
 
 def _is_list(operator: Operator) -> bool:
@@ -87,11 +87,12 @@ def _lists_tensors(dims: Dims) -> bool:
     return isinstance(dims, tuple) and bool(dims) and all(isinstance(d, tuple) for d in dims)
 
 
-def _stretched(scenario: Scenario, rows: Mask, ratio: float) -> Scenario:
-    """A loop over parameters: its rows and the host time between them by their number."""
+def _stretched(scenario: Scenario, ratio: NDArray[np.float64]) -> Scenario:
+    """Loops over parameters: their rows and the host time between them by their number."""
     graph = scenario.graph
-    rows = rows & (graph.nodes.category != Category.ANNOTATION)
-    into = rows[graph.edge_target()] & (graph.edge_kind == EdgeKind.HOST_ORDER)
-    lag = np.where(into, np.rint(graph.edge_lag_ns * ratio), graph.edge_lag_ns)
+    ratio = np.where(graph.nodes.category == Category.ANNOTATION, 1.0, ratio)
+    into = ratio[graph.edge_target()]
+    counts = (graph.edge_kind == EdgeKind.HOST_ORDER) & (into != 1.0)
+    lag = np.where(counts, np.rint(graph.edge_lag_ns * into), graph.edge_lag_ns)
     graph = replace(graph, edge_lag_ns=lag.astype(np.int64))
-    return scenario.with_graph(scaled(graph, rows, ratio))
+    return scenario.with_graph(scaled(graph, ratio != 1.0, ratio))

@@ -8,6 +8,7 @@ for device rows. Rows that were never measured keep duration 0: their new operat
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ..costs.device_model import estimate, floor_ns
 from ..costs.work import is_known, work_of
 from ..costs.work_values import Work, WorkClass
 from ..errors import NeedsRecordingError
-from ..graph import NONE, Category, ExecutionGraph, Operator
+from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
 from ..hardware import DeviceKind, Hardware
 from ..work_columns import with_work
 from .edit import Mask
@@ -24,6 +25,7 @@ from .pool import Pool
 from .scenario import Scenario
 
 Float64s = NDArray[np.float64]
+Change: TypeAlias = Callable[[Operator], Operator]
 IDLE_CLASSES = (WorkClass.FREE, WorkClass.COLLECTIVE)
 DEFAULT_DISPATCH_NS = 5000  # eager PyTorch: 3 to 10 us an operator
 
@@ -85,39 +87,44 @@ def dispatch_ns(graph: ExecutionGraph) -> int:
     return int(np.median(nodes.duration_ns[idle]))
 
 
-def recosted(scenario: Scenario, rows: Mask, change: Callable[[Operator], Operator]) -> Scenario:
+def recosted(scenario: Scenario, rows: Mask, change: Change) -> Scenario:
     """Give rows the operator that `change` makes of theirs, and the time of its work."""
-    graph = scenario.graph
-    used = sorted({int(o) for o in np.unique(graph.nodes.operator[rows]) if o != NONE})
-    changed = {
-        old: new for old in used if (new := change(graph.operators[old])) != _old(graph, old)
-    }
-    if not changed:
+    return recosted_parts(scenario, np.where(rows, 0, NONE), [change])
+
+
+def recosted_parts(scenario: Scenario, part: Int64s, changes: Sequence[Change]) -> Scenario:
+    """Give rows of several parts the operators that their part's change makes of theirs.
+
+    Args:
+        scenario: with operators that have shapes.
+        part: of each row, into `changes`; NONE for rows that stay, shape (nodes,).
+        changes: what becomes of an operator.
+    """
+    graph, nodes = scenario.graph, scenario.graph.nodes
+    count = len(graph.operators)
+    rows = np.flatnonzero((part != NONE) & (nodes.operator != NONE))
+    pairs, pair = np.unique(part[rows] * count + nodes.operator[rows], return_inverse=True)
+    old = [graph.operators[index] for index in (pairs % max(1, count)).tolist()]
+    new = [changes[p](op) for p, op in zip((pairs // max(1, count)).tolist(), old, strict=True)]
+    changed = np.array([a != b for a, b in zip(old, new, strict=True)], dtype=bool)
+    if not changed.any():
         return scenario
     pool = Pool(graph.operators)
-    place = np.arange(len(graph.operators) + 1)
-    place[-1] = NONE
-    ratio = np.ones(len(graph.operators) + 1)
-    ratio[list(changed)] = _ratios(
+    place, ratio = pairs % count, np.ones(len(pairs))
+    place[changed] = [pool[op] for op, other in zip(new, changed, strict=True) if other]
+    ratio[changed] = _ratios(
         scenario.costs,
-        [work_of(graph.operators[old]) for old in changed],
-        [work_of(new) for new in changed.values()],
+        [work_of(op) for op, other in zip(old, changed, strict=True) if other],
+        [work_of(op) for op, other in zip(new, changed, strict=True) if other],
     )
-    for index, operator in changed.items():
-        place[index] = pool[operator]
-    nodes = graph.nodes
-    column = np.where(rows, place[nodes.operator], nodes.operator).astype(np.int32)
-    touched = column != nodes.operator
-    moved = np.where(touched, 0, nodes.bytes)  # counted anew
-    duration = _rescaled(graph, np.where(rows & doers(graph), ratio[nodes.operator], 1.0))
+    column, by_model = nodes.operator.copy(), np.ones(len(graph))
+    column[rows], by_model[rows] = place[pair], ratio[pair]
+    moved = np.where(column != nodes.operator, 0, nodes.bytes)  # counted anew
+    duration = _rescaled(graph, np.where(doers(graph), by_model, 1.0))
     nodes = replace(nodes, operator=column, duration_ns=duration, bytes=moved)
     return scenario.with_graph(
         with_work(replace(graph, nodes=nodes, operators=pool.values)).checked()
     )
-
-
-def _old(graph: ExecutionGraph, index: int) -> Operator:
-    return graph.operators[index]
 
 
 def _rescaled(graph: ExecutionGraph, ratio: Float64s) -> NDArray[np.int64]:

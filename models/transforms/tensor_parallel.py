@@ -6,7 +6,7 @@ Each row-cut product is followed by an all-reduce in forward, each column-cut on
 lie on the critical path. Norms and residuals are computed by every rank.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -23,7 +23,7 @@ from ..memory.plan import MODEL_USES, MemoryPlan
 from .insertion import Insertion
 from .links import with_link
 from .memory_time import layers_of_names
-from .recost import has_device, recosted
+from .recost import has_device, recosted, recosted_parts
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
@@ -86,12 +86,12 @@ def _tp(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
             remedy="record with stacks or record_function and record_shapes=True",
         )
     _divisible(linears, degree)
-    for linear in linears:
-        rows = (graph.nodes.module == linear.module) & (layers.of_row != NONE)
-        scenario = recosted(scenario, rows, partial(linear.cut, degree=degree))
-    between = (layers.of_row != NONE) & ~np.isin(
-        graph.nodes.module, [linear.module for linear in linears]
-    )
+    of_module = np.full(len(graph.names) + 1, NONE, dtype=np.int64)
+    of_module[[linear.module for linear in linears]] = np.arange(len(linears))
+    part = np.where(layers.of_row != NONE, of_module[graph.nodes.module], NONE)
+    cuts = [partial(linear.cut, degree=degree) for linear in linears]
+    scenario = recosted_parts(scenario, part, cuts)
+    between = (layers.of_row != NONE) & (part == NONE)
     wide = frozenset(linear.outputs for linear in linears if not linear.by_rows)
     hidden = frozenset(linear.inputs for linear in linears if not linear.by_rows)
     scenario = recosted(
@@ -188,12 +188,7 @@ def _linears(
     found: list[_Linear] = []
     seen: set[int] = set()
     attended = False
-    backward = in_phase(graph, BACKWARD)
-    for row in rows[~backward[rows]].tolist():
-        index = int(graph.nodes.operator[row])
-        if index == NONE:
-            continue
-        operator, module = graph.operators[index], int(graph.nodes.module[row])
+    for operator, module in _calls(graph, rows):
         attended |= work_of(operator).work_class in ATTENTION
         weight = _weight(operator)
         if weight is None or module in seen:
@@ -207,6 +202,20 @@ def _linears(
         dtype = Call(operator).dtype
         found.append(_Linear(module, outputs, inputs, by_rows, tokens, ITEM_BYTES[dtype], dtype))
     return found
+
+
+def _calls(
+    graph: ExecutionGraph, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> Iterator[tuple[Operator, int]]:
+    """Give the linear operators and attentions of forward, each with its module."""
+    tells = [
+        _weight(op) is not None or work_of(op).work_class in ATTENTION for op in graph.operators
+    ]
+    rows = rows[~in_phase(graph, BACKWARD)[rows]]
+    rows = rows[np.array([*tells, False])[graph.nodes.operator[rows]]]
+    modules = graph.nodes.module[rows].tolist()
+    for index, module in zip(graph.nodes.operator[rows].tolist(), modules, strict=True):
+        yield graph.operators[index], module
 
 
 def _weight(operator: Operator) -> tuple[int, int] | None:

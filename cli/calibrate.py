@@ -13,6 +13,7 @@ from ..converters.ncu import read_ncu
 from ..models.costs.calibration import SHARES, Calibration, calibrate
 from ..models.costs.collective_law import CollectiveLaw
 from ..models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
+from ..models.costs.residuals import KERNEL
 from ..models.errors import AnalysisError, UsageError
 from ..models.hardware import Hardware
 from ..models.specs import load
@@ -117,6 +118,7 @@ def _calibration(found: Calibration) -> dict[str, object]:
         "intervals": ends,
         "residuals": {
             name: {
+                "kernel": KERNEL,
                 "features": [[_short(value) for value in row] for row in field.features.tolist()],
                 "weights": [_short(value) for value in field.weights.tolist()],
             }

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from etsim.models.costs.constants import MatmulConstants
-from etsim.models.costs.fitting import capped_loss, fit
+from etsim.models.costs.fitting import RESIDUAL_CAP, capped_loss, fit
 from etsim.models.costs.residuals import residual_field
 
 from .folds import FOLDS
@@ -43,6 +43,7 @@ def _trial(gpu: str, kernels: int, trial: int) -> float:
         )
 
     constants = FOLDS.get(f"{kernels} kernels of {gpu}, choice {trial}", prior, make)
-    field = residual_field(_features(known), np.log(known.measured_ns / modelled(known, constants)))
+    left = np.log(known.measured_ns / modelled(known, constants))
+    field = residual_field(_features(known), np.clip(left, -RESIDUAL_CAP, RESIDUAL_CAP))
     predicted = modelled(asked, constants) * np.exp(field.at(_features(asked)))
     return float(np.median(ape(predicted, asked.measured_ns)))

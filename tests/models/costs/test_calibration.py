@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from etsim.models.costs.calibration import calibrate
 from etsim.models.costs.constant_sets import constants_for
 from etsim.models.costs.device_model import estimate
 from etsim.models.costs.judged_kernels import judge
 from etsim.models.costs.measured_kernel import MeasuredKernel, MeasuredMessage
-from etsim.models.costs.residuals import residual_field
+from etsim.models.costs.residuals import read_field, residual_field
 from etsim.models.costs.work import work_of
+from etsim.models.errors import SpecError
 from etsim.models.graph import Operator
 from etsim.models.hardware import Hardware
 
@@ -70,8 +72,21 @@ def test_messages_of_six_sizes_give_a_law_and_one_size_none(make_gpu: Maker) -> 
     assert "all_gather" in found.refused[0]
 
 
-def test_a_residual_is_believed_near_its_shape_and_forgotten_far_away() -> None:
+def test_a_residual_is_believed_near_its_shape_and_hardly_far_away() -> None:
     field = residual_field(np.array([[8.0, 8.0, 8.0]]), np.array([0.2]))
-    near, far = field.at(np.array([[8.0, 8.0, 8.0], [20.0, 20.0, 20.0]]))
+    near, far = field.at(np.array([[8.0, 8.0, 8.0], [24.0, 24.0, 24.0]]))
     assert 0.1 < near < 0.2
-    assert abs(far) < 1e-3
+    assert abs(far) < near / 8
+
+
+def test_one_wild_kernel_moves_no_field_of_many() -> None:
+    shapes = np.arange(30, dtype=np.float64).reshape(10, 3) / 3
+    left = np.full(10, 0.05)
+    calm = residual_field(shapes, left).at(shapes)
+    left[4] = 0.6
+    assert np.abs(residual_field(shapes, left).at(shapes) - calm).max() < 0.1
+
+
+def test_a_field_of_another_kernel_is_refused() -> None:
+    with pytest.raises(SpecError, match="calibrate again"):
+        read_field({"features": [[1.0, 1.0, 1.0]], "weights": [0.1]})

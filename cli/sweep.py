@@ -9,7 +9,7 @@ import msgspec
 from ..converters.atomic import write_atomically
 from ..models.errors import InputError, UsageError
 from ..simulator.farm import farm_of
-from ..simulator.sweep import Result, Run, blocks, pareto
+from ..simulator.sweep import CLUSTER_WORKERS, Result, Run, block_size, blocks, pareto
 from ..simulator.sweep_points import Point, parse_alternatives, parse_range, points_of
 from .front_plot import write_front
 from .inputs import load_graphs
@@ -35,7 +35,7 @@ LISTED = 40
 @click.option("--cluster", metavar="URL", help="dask://host:port or ray://host:port.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Keep results here; continue.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw time against price (.svg).")
-@click.option("--block", type=int, default=8, show_default=True, help="Points a task.")
+@click.option("--block", type=int, help="Points a task; those of the same what-ifs share a pass.")
 @json_option
 @csv_option
 def command(
@@ -50,12 +50,12 @@ def command(
     cluster: str | None,
     resume: Path | None,
     plot: Path | None,
-    block: int,
+    block: int | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Span machines, their figures and what-ifs; give all answers and the Pareto front."""
-    if jobs < 1 or block < 1:
+    if jobs < 1 or (block is not None and block < 1):
         raise UsageError("--jobs and --block are 1 or more")
     asked = read_sweep(file) if file else {}
     machines = [name for text in (*asked.get("hw", ()), *hw) for name in text.split(",") if name]
@@ -70,7 +70,8 @@ def command(
     farm = farm_of(jobs, cluster, warn)
     known = _known(resume)
     todo = [point for point in points if point.key not in known]
-    for results in farm(run, blocks(todo, block)):
+    size = block or block_size(len(todo), CLUSTER_WORKERS if cluster else jobs)
+    for results in farm(run, blocks(todo, size)):
         known.update((result.key, result) for result in results)
         if resume is not None:
             _keep(resume, known.values())

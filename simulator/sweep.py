@@ -23,6 +23,9 @@ from .sweep_totals import holds_exactly, totals_on
 NS_PER_HOUR = 3_600 * 10**9
 MOST_CHANGES = 8  # sets of what-ifs in a block
 MOST_GRAPHS = 8  # held at once
+MOST_POINTS = 256  # in a block: a pass over so many is as quick as any
+TASKS_A_WORKER = 4
+CLUSTER_WORKERS = 16  # taken for granted of a cluster, which does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +251,8 @@ def blocks(points: Sequence[Point], size: int) -> list[Sequence[Point]]:
                 sets = 1
             cut[-1].append(point)
     return [*cut]
+
+
+def block_size(points: int, workers: int) -> int:
+    """Give how many points a task should have: many share one pass, yet no worker waits long."""
+    return min(MOST_POINTS, max(1, -(-points // (TASKS_A_WORKER * workers))))

@@ -15,7 +15,15 @@ from etsim.models.graph import ExecutionGraph
 from etsim.models.merge import merge_ranks
 from etsim.models.specs import load
 from etsim.simulator import predict, scenarios, sweep, sweep_totals
-from etsim.simulator.sweep import MOST_CHANGES, Run, blocks, evaluate, evaluate_one
+from etsim.simulator.sweep import (
+    MOST_CHANGES,
+    MOST_POINTS,
+    Run,
+    block_size,
+    blocks,
+    evaluate,
+    evaluate_one,
+)
 from etsim.simulator.sweep_points import Point, points_of
 
 from ..models.transforms.training_graph import training_run, without_shapes
@@ -163,3 +171,10 @@ def test_blocks_keep_points_of_the_same_what_ifs_together() -> None:
     many = points_of(["a"], {}, [[f"x{n}" for n in range(MOST_CHANGES + 1)]])
     assert [len(block) for block in blocks(many, 100)] == [MOST_CHANGES, 1]
     assert blocks([], 4) == []
+
+
+def test_every_worker_has_some_tasks_and_no_task_too_many_points() -> None:
+    assert block_size(1000, workers=1) == 250
+    assert block_size(10**6, workers=2) == MOST_POINTS
+    assert block_size(10, workers=16) == 1
+    assert block_size(0, workers=1) == 1

@@ -13,6 +13,7 @@ from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Share, Summary, summarise
 from .contention_text import contention_option, placement_option, print_basis, print_contention
+from .headline import headline
 from .inputs import load_graphs, salvage_option
 from .machines import SOURCE, source_hardware, target_hardware
 from .memory_text import memory_line
@@ -115,7 +116,7 @@ def _print(
     *,
     self_check: bool,
 ) -> None:
-    say(_headline(summary, scales, self_check=self_check))
+    say(headline(summary, scales, self_check=self_check))
     if shared:
         print_contention(shared)
     if len(summary.ranks) > 1 or self_check:
@@ -134,25 +135,6 @@ def _print(
         warn(text)
     for text in prediction.recorded.meta.notes:
         note(text)
-
-
-def _headline(summary: Summary, scales: list[Scale], *, self_check: bool) -> str:
-    changed = f" with {', '.join(str(s) for s in scales)}" if scales else ""
-    if not summary.measured_ns:
-        return f"Predicted {ms(summary.predicted_ns)} ms on {summary.target}{changed}."
-    ratio = summary.predicted_ns / summary.measured_ns
-    if self_check and not scales:
-        error = f"{100 * (ratio - 1):+.2f} %"
-        return (
-            f"Self-check on {summary.source}: replayed {ms(summary.predicted_ns)} ms, measured "
-            f"{ms(summary.measured_ns)} ms ({error})."
-        )
-    low, high = summary.interval_ns
-    return (
-        f"Predicted {ms(summary.predicted_ns)} ms on {summary.target}{changed}; measured "
-        f"{ms(summary.measured_ns)} ms on {summary.source} (x{ratio:.2f}). "
-        f"90 % of the doubt lies between {ms(low)} and {ms(high)} ms."
-    )
 
 
 def _print_ranks(summary: Summary) -> None:

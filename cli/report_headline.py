@@ -1,25 +1,14 @@
 """The sentences that a report begins with."""
 
 from ..simulator.whatif import WhatIf
+from .headline import headline as told
 from .output import ms
 from .report_content import Answer
 
 
 def headline(answer: Answer) -> str:
     """Say how long the run takes on a machine, and how sure that is."""
-    summary = answer.summary
-    ratio = summary.predicted_ns / summary.measured_ns if summary.measured_ns else 0.0
-    if answer.self_check:
-        return (
-            f"Self-check on {summary.source}: replayed {ms(summary.predicted_ns)} ms, measured "
-            f"{ms(summary.measured_ns)} ms ({100 * (ratio - 1):+.2f} %)."
-        )
-    low, high = summary.interval_ns
-    return (
-        f"Predicted {ms(summary.predicted_ns)} ms on {summary.target}; measured "
-        f"{ms(summary.measured_ns)} ms on {summary.source} (x{ratio:.2f}). "
-        f"90 % of the doubt lies between {ms(low)} and {ms(high)} ms."
-    )
+    return told(answer.summary, self_check=answer.self_check)
 
 
 def whatif_line(answer: WhatIf) -> str:

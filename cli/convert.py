@@ -1,14 +1,16 @@
 """`etsim convert`: join execution traces and profiles into Chakra .et files."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from ..converters.chakra import write_graph
+from ..converters.chakra import write_graphs
 from ..converters.chakra.astra import write_astra
 from ..converters.convert import Converted, RankReport, Sources, convert, find_sources
 from ..models.errors import UsageError
+from ..models.graph import ExecutionGraph
 from .inputs import salvage_option
 from .output import json_option, ms, note, percent, print_json, say
 
@@ -51,20 +53,24 @@ def command(
     sources = find_sources(et, trace)
     _keep_inputs(output, sources)
     if profile == "astra":
-        ranks = [convert(s, allow_partial=allow_partial, salvage=salvage) for s in sources]
-        _astra(ranks, output, as_json=as_json)
+        converted = [convert(s, allow_partial=allow_partial, salvage=salvage) for s in sources]
+        _astra(converted, output, as_json=as_json)
         return
-    written = []
-    for source in sources:
-        converted = convert(source, allow_partial=allow_partial, salvage=salvage)
-        path = _place(output, source, many=len(sources) > 1)
-        write_graph(converted.graph, path)
-        written.append((path, converted))
+    written: list[tuple[Path, RankReport]] = []
+
+    def ranks() -> Iterator[tuple[ExecutionGraph, Path]]:
+        for source in sources:
+            converted = convert(source, allow_partial=allow_partial, salvage=salvage)
+            path = _place(output, source, many=len(sources) > 1)
+            written.append((path, converted.report))
+            yield converted.graph, path
+
+    write_graphs(ranks())
     if as_json:
-        print_json([{"file": str(p), **asdict(c.report)} for p, c in written])
+        print_json([{"file": str(path), **asdict(report)} for path, report in written])
         return
-    for path, converted in written:
-        _print(path, source_of(sources, converted), converted)
+    for path, report in written:
+        _print(path, source_of(sources, report), report)
 
 
 def _astra(converted: list[Converted], output: Path, *, as_json: bool) -> None:
@@ -83,10 +89,9 @@ def _astra(converted: list[Converted], output: Path, *, as_json: bool) -> None:
         note(text)
 
 
-def source_of(sources: list[Sources], converted: Converted) -> Sources:
+def source_of(sources: list[Sources], report: RankReport) -> Sources:
     """Give the files a graph came from; a single pair may not know its rank by name."""
-    rank = converted.report.rank
-    return next((s for s in sources if s.rank == rank), sources[0])
+    return next((s for s in sources if s.rank == report.rank), sources[0])
 
 
 def _keep_inputs(output: Path, sources: list[Sources]) -> None:
@@ -102,8 +107,7 @@ def _place(output: Path, source: Sources, *, many: bool) -> Path:
     return output.with_name(f"{output.stem}.{source.rank}{output.suffix}") if many else output
 
 
-def _print(path: Path, source: Sources, converted: Converted) -> None:
-    report = converted.report
+def _print(path: Path, source: Sources, report: RankReport) -> None:
     say(f"{path}: {report.rows:,} nodes, {report.edges:,} dependencies{_steps(report)}.")
     if report.joined_by:
         say(

@@ -7,8 +7,8 @@ with atomic_path(Path("run.et")) as part:    # .run.et.<pid>.part in the same fo
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..models.errors import AnalysisError, UsageError
@@ -27,6 +27,20 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     with atomic_path(path) as part:
         part.write_bytes(data)
+
+
+def write_together(files: Iterable[tuple[Path, Iterable[bytes]]]) -> None:
+    """Write files as they come; all are renamed to their places at the end, or none is there.
+
+    Raises:
+        UsageError: a place cannot be written to.
+        AnalysisError: the disk failed or is full.
+    """
+    with ExitStack() as parts:
+        for path, content in files:
+            part = parts.enter_context(atomic_path(path))
+            with part.open("wb") as file:
+                file.writelines(content)
 
 
 @contextmanager

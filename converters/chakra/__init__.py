@@ -2,6 +2,6 @@
 
 from .frames import is_chakra
 from .read import read_graph
-from .write import write_graph
+from .write import write_graph, write_graphs
 
-__all__ = ["is_chakra", "read_graph", "write_graph"]
+__all__ = ["is_chakra", "read_graph", "write_graph", "write_graphs"]

@@ -26,7 +26,7 @@ from ...models.graph import (
     NodeKind,
 )
 from ...models.graph_builder import Edge, GraphBuilder
-from ..atomic import write_atomically
+from ..atomic import write_together
 from .astra_comm import GroupKey, Groups, Message, messages, refuse_disagreement
 from .contract import idle_before, kept_predecessors
 from .write import encode_plain
@@ -89,11 +89,12 @@ def write_astra(graphs: Sequence[ExecutionGraph], prefix: Path) -> AstraReport:
     refuse_disagreement({r.rank: list(r.messages.values()) for r in ranks})
     encoded = [b"".join(encode_plain(_contracted(rank, tally))) for rank in ranks]
     files = tuple(prefix.with_name(f"{prefix.name}.{rank.rank}.et") for rank in ranks)
-    for path, content in zip(files, encoded, strict=True):
-        write_atomically(path, content)
+    groups = _group_file(Groups(graphs, len(ranks)), prefix)
+    contents = [*zip(files, encoded, strict=True), *([groups] if groups else [])]
+    write_together((path, [content]) for path, content in contents)
     return AstraReport(
         files,
-        _write_groups(Groups(graphs, len(ranks)), prefix),
+        groups[0] if groups else None,
         tally.nodes,
         tally.idle_nodes,
         tally.idle_ns,
@@ -102,13 +103,11 @@ def write_astra(graphs: Sequence[ExecutionGraph], prefix: Path) -> AstraReport:
     )
 
 
-def _write_groups(groups: Groups, prefix: Path) -> Path | None:
+def _group_file(groups: Groups, prefix: Path) -> tuple[Path, bytes] | None:
     table = groups.table()
     if not table:
         return None
-    path = prefix.with_name(f"{prefix.name}.comm_groups.json")
-    write_atomically(path, msgspec.json.encode(table))
-    return path
+    return prefix.with_name(f"{prefix.name}.comm_groups.json"), msgspec.json.encode(table)
 
 
 def _ranks(graphs: Sequence[ExecutionGraph], told: Counter[str]) -> list[_Rank]:

@@ -8,14 +8,14 @@ Every edge is a `data_dep`; nodes.py says how a node's bytes come about.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...models.errors import InputError
 from ...models.graph import ExecutionGraph
-from ..atomic import atomic_path
+from ..atomic import write_together
 from .attributes import METADATA_ATTR, Value, number, text
 from .layout import layout_of
 from .nodes import encode_nodes
@@ -29,19 +29,26 @@ _NUMBER_PROPERTIES = ("pid", "start_ts", "finish_ts")
 
 
 def write_graph(graph: ExecutionGraph, path: Path) -> None:
-    """Write one rank's graph; the file appears whole or not at all.
+    """Write one rank's graph; the file appears whole or not at all; errors as `write_graphs`."""
+    write_graphs([(graph, path)])
+
+
+def write_graphs(graphs: Iterable[tuple[ExecutionGraph, Path]]) -> None:
+    """Write graphs of one rank each as they come; all the files appear at the end, or none.
 
     Raises:
-        InputError: the graph holds several ranks, or a name that is no Unicode text.
+        InputError: a graph holds several ranks, or a name that is no Unicode text.
     """
+    write_together((path, _encoded(graph, path)) for graph, path in graphs)
+
+
+def _encoded(graph: ExecutionGraph, path: Path) -> list[bytes]:
     try:
-        parts = list(encode_graph(graph))
+        return list(encode_graph(graph))
     except UnicodeEncodeError as error:
         raise InputError(
             f"a name holds half a surrogate pair: {error.object!r}", where=path
         ) from error
-    with atomic_path(path) as part, part.open("wb") as file:
-        file.writelines(parts)
 
 
 def encode_graph(graph: ExecutionGraph) -> Iterator[bytes]:

@@ -206,6 +206,19 @@ def test_ranks_that_collide_by_what_the_traces_say(tmp_path: Path) -> None:
     assert "is of rank 0, as is" in convert(tmp_path, et, trace).fault(3)
 
 
+@pytest.mark.parametrize("profile", ["etsim", "astra"])
+def test_a_rank_that_is_damaged_leaves_no_file_of_the_others(tmp_path: Path, profile: str) -> None:
+    et, trace = ranks(tmp_path, 0, 1, 2)
+    cut(tmp_path / "tr_r2.json", (tmp_path / "tr_r2.json").read_bytes())
+    old = tmp_path / "run.0.et"
+    old.write_text("of before")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    output = ("-o", tmp_path / "run.et", "--profile", profile)
+    assert "is cut after" in call("convert", "--et", et, "--trace", trace, *output).fault(3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert old.read_text() == "of before"
+
+
 def test_a_pattern_that_matches_nothing(tmp_path: Path, pair: tuple[Path, Path]) -> None:
     line = convert(tmp_path, pair[0], tmp_path / "nothing_*.json").fault(3)
     assert "no file matches (given with --trace)" in line

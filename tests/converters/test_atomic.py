@@ -2,11 +2,12 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from etsim.converters.atomic import atomic_path, write_atomically
+from etsim.converters.atomic import atomic_path, write_atomically, write_together
 from etsim.models.errors import AnalysisError, UsageError
 
 
@@ -31,6 +32,26 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: P
         fail()
     assert goal.read_text() == "old"
     assert list(tmp_path.iterdir()) == [goal]
+
+
+def test_files_written_together_appear_together(tmp_path: Path) -> None:
+    def two() -> Iterator[tuple[Path, list[bytes]]]:
+        yield tmp_path / "a", [b"1", b"2"]
+        assert not (tmp_path / "a").exists(), "the first waits for the others"
+        yield tmp_path / "b", [b"3"]
+
+    write_together(two())
+    assert (tmp_path / "a").read_bytes() == b"12"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_of_files_written_together_one_that_fails_undoes_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    files = [(tmp_path / "a", [b"new"]), (tmp_path / "nowhere" / "b", [b"new"])]
+    with pytest.raises(UsageError, match="nowhere is not there"):
+        write_together(files)
+    assert (tmp_path / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_the_mode_of_a_replaced_file_stays(tmp_path: Path) -> None:

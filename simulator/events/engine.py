@@ -81,7 +81,7 @@ def replay_shared(
     return SharedReplay(
         timeline=Timeline(graph, start, end - start),
         uses=_uses(traffic, run.sharing),
-        lost_ns={key: units // UNITS for key, units in sorted(run.sharing.lost.items())},
+        lost_ns={key: units // UNITS for key, units in sorted(run.sharing.lost.items()) if units},
         begun_late=run.begun_late,
     )
 
@@ -172,12 +172,12 @@ class _Run:
 
 
 def _uses(traffic: Traffic, sharing: Sharing) -> tuple[LinkUse, ...]:
-    """Sum up what each flow sent over each of its links: its clock times its rate alone."""
-    units = [0] * len(sharing.links)
-    for state, uses in zip(sharing.flows, traffic.flows, strict=True):
+    """Sum up what each flow sent over each of its links: its work times its rate alone."""
+    units = [0] * len(traffic.links)
+    for sent, uses in zip(sharing.sent, traffic.flows, strict=True):
         for use in uses:
-            units[use.link] += state.clock * use.bytes_per_s
+            units[use.link] += sent * use.bytes_per_s
     return tuple(
-        LinkUse(sent // (UNITS * 10**9), link.busy_ns, link.crowded_ns)
-        for sent, link in zip(units, sharing.links, strict=True)
+        LinkUse(carried // (UNITS * 10**9), link.busy_ns, link.crowded_ns)
+        for carried, link in zip(units, sharing.links, strict=True)
     )

@@ -159,7 +159,7 @@ def replay_scenarios(
     chosen = engine or _engine(len(graph), tables.scenarios)
     if chosen is Engine.LOOP or not _exact_in_floats(graph, tables):
         return _one_by_one(graph, tables, watch)
-    found = slots or live_slots(graph)
+    found = slots or live_slots(graph, scenarios=tables.scenarios)
     watched, place = np.unique(np.array(watch, dtype=np.int64), return_inverse=True)
     rows, edges = _columns(graph, tables, found, watched)
     blocks = [

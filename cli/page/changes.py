@@ -1,6 +1,7 @@
 """The waterfall of what-ifs: each change starts where the one before it ended."""
 
 from ...simulator.whatif import Stage, WhatIf
+from ..memory_text import memory_cell
 from ..output import ms, percent
 from .chart import Bar, Segment, chart, legend
 from .elements import Markup, element, together
@@ -18,7 +19,7 @@ def changes(answer: WhatIf | None) -> Markup:
         bars.append(_step(before, stage))
         before = stage
     bars.append(_whole("with all changes", last))
-    header = ("stage", "predicted ms", "change ms", "90 % between", "of the run")
+    header = ("stage", "predicted ms", "change ms", "90 % between", "of the run", "memory")
     return element(
         "section",
         element("h3", "What if"),
@@ -63,6 +64,7 @@ def _row(stage: Stage, first: Stage) -> tuple[str, ...]:
         moved if stage is not first else "",
         element("span", time(low), " – ", time(high)),
         percent(stage.predicted_ns / max(1, first.predicted_ns)),
+        "" if stage.memory.fits is None else memory_cell(stage.memory),
     )
 
 

@@ -3,11 +3,12 @@
 from ..report_content import Answer, Content
 from .changes import changes
 from .elements import Markup, element, together, verbatim
+from .memory import memory
 from .operators import modules, operators
 from .overview import machines, overview
 from .reasons import reasons
 from .style import STYLE
-from .trust import doubts, made, memory, origin
+from .trust import doubts, made, origin
 from .whereabouts import collectives, whereabouts
 
 NOTHING_FROM_ELSEWHERE = "default-src 'none'; style-src 'unsafe-inline'"

@@ -115,6 +115,18 @@ def test_what_ifs_are_a_waterfall(mlp: Path, tmp_path: Path) -> None:
     assert [row[2].ns for row in rows[1:]] == [stage["change_ns"] for stage in found["stages"][1:]]
 
 
+def test_memory_is_told_before_and_after_the_changes(mlp: Path, tmp_path: Path) -> None:
+    changed = ("--hw", "a100", "--apply", "batch:from=64,to=512")
+    assert call("report", "--et", mlp, *changed, "-o", tmp_path / "batch.html").code == 0
+    found = told("whatif", "--et", mlp, *changed)["stages"]
+    rows = read_report((tmp_path / "batch.html").read_text(encoding="utf-8")).rows("memory")
+    peaks = [cell.ns for cell in rows["at the peak"]]
+    assert peaks == [stage["memory"]["peak_bytes"] for stage in found]
+    assert peaks[1] > peaks[0]
+    activations = [cell.ns for cell in rows["activations"]]
+    assert activations == [stage["memory"]["by_use"]["activations"] for stage in found]
+
+
 def test_json_holds_what_the_other_verbs_publish(mlp: Path) -> None:
     found = told("report", "--et", mlp, "--hw", "a100", *CHANGES)
     assert set(found) == {
@@ -179,6 +191,13 @@ def test_names_are_never_markup(tmp_path: Path) -> None:
     assert "onerror" not in found.attributes
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<h1>&lt;b&gt;&amp;.json</h1>" in text
+
+
+def test_memory_that_is_not_known_is_told(tmp_path: Path) -> None:
+    assert hostile(tmp_path).code == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<p>Memory: not known: " in text
+    assert "memory" not in read_report(text).tables
 
 
 def test_a_run_alone_is_checked_against_itself(mlp: Path, tmp_path: Path) -> None:

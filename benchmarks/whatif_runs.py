@@ -98,7 +98,7 @@ class Model(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Go through the layers."""
         for number, block in enumerate(self.blocks):
-            with record_function(f"layer_{number}:"):  # what etsim knows a layer by
+            with record_function(f"layer_{number}"):  # what etsim knows a layer by
                 x = checkpoint(block, x, use_reentrant=False) if self.checkpointed else block(x)
         logits: torch.Tensor = self.head(x)
         return logits

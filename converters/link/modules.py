@@ -2,12 +2,13 @@
 
 A module path is the chain of enclosing `nn.Module` frames on the thread: `Net_0/Block_3/Linear_1`.
 Without frames (no stack recorded) the record_function ranges around an operator stand in, steps
-left out; what is in neither belongs to the innermost line of the user's own code, where the stack
-was recorded. A backward operator belongs where its forward (equal sequence number) belongs.
+and other stretches of time left out; what is in neither belongs to the innermost line of the user's
+own code, where the stack was recorded. A backward operator belongs where its forward (equal
+sequence number) belongs.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ...models.graph import NONE, Int64s
 from ...models.graph_builder import Interner
 from ..kineto import KinetoTrace, Source
-from .steps import NUMBERED, PROFILER_STEP
+from .steps import PROFILER_STEP, StepMark, is_stretch
 
 MODULE_FRAME = "nn.Module: "
 SOURCE_LINE = re.compile(r"\.py\(\d+\): ")
@@ -42,13 +43,16 @@ class Places:
     forward_event: Int64s
 
 
-def find_places(trace: KinetoTrace, parent: list[int], sequence: Int64s) -> Places:
+def find_places(
+    trace: KinetoTrace, parent: list[int], sequence: Int64s, steps: Sequence[StepMark]
+) -> Places:
     """Place every host event.
 
     Args:
         trace: with or without python frames.
         parent: enclosing host event by host event, -1 at the top.
         sequence: autograd's sequence number by host event, -1 for none.
+        steps: the marks of steps, which are no parts of the model.
     """
     table: Interner[str] = Interner()
     phase = _phases(trace, parent)
@@ -57,7 +61,7 @@ def find_places(trace: KinetoTrace, parent: list[int], sequence: Int64s) -> Plac
         is_module = _named(trace, lambda name: name.startswith(MODULE_FRAME))
         module = _from_frames(trace, is_module, table, chained=True)
     else:
-        module = _from_annotations(trace, parent, table)
+        module = _from_annotations(trace, parent, {step.event for step in steps}, table)
     if len(trace.python):
         lines = _from_frames(trace, _named(trace, _is_source_line), table, chained=False)
         module = np.where(module == NONE, lines, module)
@@ -156,15 +160,18 @@ def _sweep(
     return found
 
 
-def _from_annotations(trace: KinetoTrace, parent: list[int], table: Interner[str]) -> Int64s:
-    """The chain of record_function ranges around each event; numbered marks and steps left out."""
+def _from_annotations(
+    trace: KinetoTrace, parent: list[int], steps: set[int], table: Interner[str]
+) -> Int64s:
+    """The chain of record_function ranges around each event; steps and batches left out."""
     is_annotation = trace.host.source == Source.ANNOTATION
+    is_time = [bool(PROFILER_STEP.match(name)) or is_stretch(name) for name in trace.names]
     names = trace.host.name.tolist()
     path = [""] * len(parent)
     for event, above in enumerate(parent):
         outer = path[above] if above >= 0 else ""
-        name = trace.names[names[event]]
-        if is_annotation[event] and not (PROFILER_STEP.match(name) or NUMBERED.match(name)):
+        if is_annotation[event] and event not in steps and not is_time[names[event]]:
+            name = trace.names[names[event]]
             path[event] = f"{outer}/{name}" if outer else name
         else:
             path[event] = outer

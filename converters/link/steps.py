@@ -16,6 +16,11 @@ ENGINE_STEP = re.compile(
     r"|(prefill|decode)\[bs="
 )
 NUMBERED = re.compile(r"(.*?\D)[_#\s:.\-]?(\d+)$")
+# What people call a stretch of time and what a part of a model, as the last word before the number.
+STRETCH = re.compile(
+    r"(^|[^a-z])(epoch|step|iter|iteration|(micro_?)?batch|round|pass|loop|request)[^a-z]*$", re.I
+)
+PART = re.compile(r"(^|[^a-z])(layer|block|stage|module|expert|head)s?[^a-z]*$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,9 @@ def find_steps(trace: KinetoTrace) -> list[StepMark]:
     """Give the steps in order of time; empty where nothing marks any.
 
     Profiler steps win over an engine's, and those over numbered annotations (`epoch_0`,
-    `epoch_1`, ... of one prefix, at least two, not overlapping on their thread).
+    `epoch_1`, ... of one prefix, at least two, not overlapping on their thread). Parts of a model
+    are numbered too (`layer_0`, `layer_1`): they are told by their word, or by numbers that begin
+    anew where the word says nothing of a stretch of time.
     """
     host = trace.host
     marks = host.source == Source.ANNOTATION
@@ -59,12 +66,31 @@ def _may_mark(trace: KinetoTrace, marks: NDArray[np.bool_]) -> NDArray[np.bool_]
     return flags
 
 
+def is_stretch(name: str) -> bool:
+    """Tell whether a numbered name means a stretch of time, as `epoch_0` and `batch 3` do."""
+    found = NUMBERED.match(name)
+    return found is not None and STRETCH.search(found[1]) is not None
+
+
 def _best_numbered(trace: KinetoTrace, families: list[list[StepMark]]) -> list[StepMark]:
     """The family that covers most time, of those that count up without overlapping."""
     fit = [
-        marks for marks in families if len({m.name for m in marks}) >= 2 and _apart(trace, marks)
+        marks
+        for marks in families
+        if len({m.name for m in marks}) >= 2 and _counts_time(trace, marks) and _apart(trace, marks)
     ]
     return max(fit, key=lambda marks: _covered_ns(trace, marks), default=[])
+
+
+def _counts_time(trace: KinetoTrace, marks: list[StepMark]) -> bool:
+    """By its word; without one, numbers that only go up: a model's parts come again each pass."""
+    numbered = [match for mark in marks if (match := NUMBERED.match(mark.name))]
+    word = numbered[0][1]
+    if STRETCH.search(word) or PART.search(word):
+        return STRETCH.search(word) is not None
+    starts = trace.host.start_ns[[mark.event for mark in marks]]
+    numbers = np.array([int(match[2]) for match in numbered])[np.argsort(starts, kind="stable")]
+    return bool((np.diff(numbers) > 0).all())
 
 
 def _apart(trace: KinetoTrace, marks: list[StepMark]) -> bool:

@@ -21,7 +21,6 @@ from .edit import Mask
 from .lanes import grouped
 from .training import BACKWARD, OPTIMIZER, Iteration, in_phase
 
-# a trailing sign keeps a range from being taken for a step: record_function("layer_0:")
 COUNTED = re.compile(r"^(.*?[_.]?)(\d+)(\W*)$")
 LEAST = 2
 
@@ -74,7 +73,7 @@ def find_layers(graph: ExecutionGraph, pattern: str, what: str) -> Layers:
         raise NeedsRecordingError(
             f"{what}: no repeated modules in the recording",
             remedy="record with stacks (`etsim capture --stack`), or put record_function around "
-            "each layer: 'layer_0:', 'layer_1:', ...",
+            "each layer: 'layer_0', 'layer_1', ...",
         )
     chosen = _chosen(graph, families, pattern, what)
     return _assigned(graph, chosen)

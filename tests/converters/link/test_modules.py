@@ -77,6 +77,27 @@ def test_without_frames_the_ranges_around_an_operator_stand_in_steps_left_out() 
     assert module(seen, "add") == "encoder"
 
 
+def test_numbered_layers_are_modules_and_numbered_batches_are_not() -> None:
+    """epoch_0 [ batch_0 [ layer_0 [mm] layer_1 [add] ] batch_1 [ layer_0 [mul] ] ] epoch_1"""
+    run = Recording()
+    run.mark("epoch_0", 0, 100)
+    run.mark("batch_0", 0, 50)
+    run.mark("layer_0", 5, 20)
+    run.op("mm", 6, 19)
+    run.mark("layer_1", 20, 40)
+    run.op("add", 21, 39)
+    run.mark("batch_1", 50, 100)
+    run.mark("layer_0", 55, 80)
+    run.op("mul", 60, 70)
+    run.mark("epoch_1", 100, 200)
+    seen = run.linked()
+    assert [module(seen, name) for name in ("mm", "add", "mul")] == [
+        "layer_0",
+        "layer_1",
+        "layer_0",
+    ]
+
+
 def training() -> Seen:
     """Draw forward on the main thread, backward on autograd's, then the optimizer."""
     run = Recording()

@@ -27,6 +27,9 @@ def marked(*names: str) -> Recording:
         ("step 1", "step 2"),
         ("iter#0", "iter#1"),
         ("batch0", "batch1"),
+        ("train micro_batch 0", "train micro_batch 1"),
+        ("batch_0", "batch_1", "batch_0"),  # of the next epoch
+        ("part_1", "part_2"),  # the word tells nothing, the numbers only go up
         ("execute_new_0_cached_32", "execute_new_1_cached_31"),
         ("execute_context_2(512)_generation_3(3)", "execute_8_context_1(64)_generation_7(7)"),
         ("step[DECODE bs=32]", "step[EXTEND bs=1]"),
@@ -44,6 +47,9 @@ def test_what_marks_steps(names: tuple[str, ...]) -> None:
         ("epoch_0", "epoch_0"),  # nothing counts up
         ("forward", "backward"),
         ("7", "8"),  # a number alone names nothing
+        ("layer_0", "layer_1"),  # parts of a model
+        ("net.Block 0", "net.Block 1"),
+        ("linear_0", "linear_1", "linear_0", "linear_1"),  # they come again each pass
     ],
 )
 def test_what_does_not_mark_steps(names: tuple[str, ...]) -> None:

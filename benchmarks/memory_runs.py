@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from whatif_runs import BASE, Variant, record
+
+from etsim.benchmarks.whatif_runs import BASE, Variant, record
 
 STEPS = 2
 LARGE = replace(BASE, name="large", batch=16, length=64)

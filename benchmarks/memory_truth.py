@@ -81,12 +81,6 @@ class Truth:
         """Give the followed peak's error."""
         return self.followed.peak_bytes / self.recorded.peak_bytes - 1
 
-    @property
-    def error_of_change(self) -> float:
-        """Give the error over the change, the harder measure: the model's part is a constant."""
-        change = abs(self.recorded.peak_bytes - self.before)
-        return abs(self.followed.peak_bytes - self.recorded.peak_bytes) / max(1, change)
-
 
 def record(folder: Path, only: Sequence[str] = ()) -> None:
     """Record all variants, or some."""

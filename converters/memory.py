@@ -56,14 +56,6 @@ class MemoryUse:
     at: int
     storages: Storages
 
-    def as_properties(self) -> tuple[tuple[str, str], ...]:
-        """Give them as graph properties, `memory.<use>` in bytes."""
-        uses = (
-            ("memory.peak", self.peak_bytes),
-            *((f"memory.{u}", b) for u, b in self.by_use.items()),
-        )
-        return tuple((key, str(value)) for key, value in uses)
-
 
 def memory_use(et: ExecutionTrace) -> MemoryUse | None:
     """Give the memory that a run's tensors take at its peak, None where no tensor is recorded."""

@@ -27,7 +27,7 @@ from ..models.memory.plan import (
     Track,
     Use,
 )
-from ..models.memory.text import PLAN_PROPERTY, plan_to_text
+from ..models.memory.text import plan_properties
 from ..models.transforms.pool import Pool
 from .execution_trace import Arguments, ExecutionTrace
 from .memory import MemoryUse, Storages, memory_use
@@ -59,12 +59,7 @@ def with_memory(graph: ExecutionGraph, et: ExecutionTrace) -> ExecutionGraph:
     used = memory_use(et)
     if used is None:
         return graph
-    plan = memory_plan(et, used, graph)
-    properties = (
-        *graph.meta.properties,
-        *used.as_properties(),
-        (PLAN_PROPERTY, plan_to_text(plan)),
-    )
+    properties = (*graph.meta.properties, *plan_properties(memory_plan(et, used, graph)))
     return replace(graph, meta=replace(graph.meta, properties=properties))
 
 
@@ -207,7 +202,7 @@ def _serving(
     weight = there & np.array([_is_weight(maker, t.place) for maker, t in rows], dtype=bool)
     deep = np.array([t.shape is not None and len(t.shape) >= _HEADS_DIMS for t in told], dtype=bool)
     read = np.array([_CACHES.search(reader) is not None for reader in readers], dtype=bool)
-    first = np.array([_CACHES.search(maker) is not None for maker in makers], dtype=bool)
+    first = np.array([_is_cache(maker, t.place) for maker, t in rows], dtype=bool)
     joined = np.array([maker == _CAT for maker in makers], dtype=bool)
     cache = ~weight & deep & ((there & first) | (joined & read))
     use = np.where(cache, NUMBER_OF_USE[Use.KV_CACHE], lives.use)
@@ -218,6 +213,11 @@ def _serving(
         first=np.where(weight, span[0], lives.first),
         last=np.where(weight, span[1], lives.last),
     )
+
+
+def _is_cache(maker: str, place: int) -> bool:
+    """Attention's first argument is the query."""
+    return _CACHES.search(maker) is not None and not (place == 0 and "attention" in maker)
 
 
 def _is_weight(maker: str, place: int) -> bool:

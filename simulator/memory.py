@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from ..models.errors import EtsimError
 from ..models.graph import ExecutionGraph
 from ..models.memory.plan import MODEL_USES, MemoryPlan, Peak, Use
-from ..models.memory.text import PLAN_PROPERTY, plan_from_text, plan_to_text
+from ..models.memory.text import PEAK_PREFIX, PLAN_PROPERTY, plan_from_text, plan_properties
 from ..models.transforms.catalogue import parse_asked
 from ..models.transforms.scenario import Scenario
 
 Properties = tuple[tuple[str, str], ...]
-PREFIX = "memory."
 NO_TENSORS = "the recording holds no tensors; record the execution trace beside the profile"
 NO_LIVES = "the file holds no lives of tensors; convert the recording again"
 MOST_RANKS = 1024
@@ -83,9 +82,9 @@ def memory_as_told(properties_of_ranks: Sequence[Properties], scenario: Scenario
         return memory_after(scenario, remedies=True)
     told = [
         {
-            key.removeprefix(PREFIX): int(value)
+            key.removeprefix(PEAK_PREFIX): int(value)
             for key, value in properties
-            if key.startswith(PREFIX) and value.isdecimal()
+            if key.startswith(PEAK_PREFIX) and value.isdecimal()
         }
         for properties in properties_of_ranks
     ]
@@ -101,13 +100,10 @@ def told_again(graph: ExecutionGraph, memory: Sequence[MemoryPlan]) -> Execution
     kept = [
         (key, value)
         for key, value in graph.meta.properties
-        if key != PLAN_PROPERTY and not key.startswith(PREFIX)
+        if key != PLAN_PROPERTY and not key.startswith(PEAK_PREFIX)
     ]
     if len(memory) == 1:
-        peak = memory[0].peak()
-        kept.append((f"{PREFIX}peak", str(peak.bytes)))
-        kept += [(f"{PREFIX}{use}", str(size)) for use, size in peak.by_use.items()]
-        kept.append((PLAN_PROPERTY, plan_to_text(memory[0])))
+        kept.extend(plan_properties(memory[0]))
     return replace(graph, meta=replace(graph.meta, properties=tuple(kept)))
 
 

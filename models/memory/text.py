@@ -18,6 +18,7 @@ from .plan import Lives, MemoryPlan, Track
 
 VERSION = 1
 PLAN_PROPERTY = "memory_plan"
+PEAK_PREFIX = "memory."
 
 
 class _Document(TypedDict):
@@ -29,6 +30,13 @@ class _Document(TypedDict):
     stage: int
     lives: dict[str, list[int]]
     track: dict[str, list[int]]
+
+
+def plan_properties(plan: MemoryPlan) -> tuple[tuple[str, str], ...]:
+    """Give a graph's properties: the peak, what it is for, and the plan itself."""
+    peak = plan.peak()
+    uses = ((f"{PEAK_PREFIX}{use}", str(size)) for use, size in peak.by_use.items())
+    return (f"{PEAK_PREFIX}peak", str(peak.bytes)), *uses, (PLAN_PROPERTY, plan_to_text(plan))
 
 
 def plan_to_text(plan: MemoryPlan) -> str:

@@ -43,6 +43,7 @@ class Communicator(Worker):
     group: str = "default_pg"
     ranks: int = 1
     _lanes: dict[int, int] = field(default_factory=dict)
+    _known_kinds: set[Kind] = field(default_factory=set)
 
     @property
     def crowded(self) -> bool:
@@ -99,6 +100,9 @@ class Communicator(Worker):
     def know(self, bucket: Bucket) -> None:
         """Give the copies of a bucket their places in the table of operators."""
         _, kinds = bucket.gradients.by_kind()
+        if self._known_kinds.issuperset(kinds):
+            return
+        self._known_kinds.update(kinds)
         for copy in (_copy_in, _copy_back):
             for kind in kinds:
                 self.insertion.operator(copy(kind))

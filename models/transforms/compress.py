@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+
 from ..costs.tensors import ITEM_BYTES, dtype_of
 from ..errors import UsageError
 from ..graph import NONE, Collective, ExecutionGraph, Operator
@@ -73,18 +75,19 @@ def _factored(old: Collective, gradients: list[Gradient], rank: int) -> Collecti
 def _gradients_of(graph: ExecutionGraph, messages: list[Message]) -> dict[int, list[Gradient]]:
     """Give the gradients in each message: in order, until its bytes are full."""
     result: dict[int, list[Gradient]] = {}
+    issuers = np.array([message.issuer for message in messages])
+    ranks = graph.nodes.rank[issuers]
     for iteration in iterations(graph, "compress"):
-        left = list(iteration.gradients)
-        for message in messages:
-            if not iteration.first <= message.issuer <= iteration.last:
-                continue
-            if graph.nodes.rank[message.issuer] != iteration.rank:
-                continue
-            inside: list[Gradient] = []
-            size = _collective(graph, message).message_bytes
-            while left and sum(g.bytes for g in inside) < size:
-                inside.append(left.pop(0))
-            result[message.row] = inside
+        mine = (
+            (issuers >= iteration.first) & (issuers <= iteration.last) & (ranks == iteration.rank)
+        )
+        filled, left = np.cumsum(iteration.gradients.bytes), 0
+        for place in np.flatnonzero(mine).tolist():
+            size = _collective(graph, messages[place]).message_bytes
+            sent = int(filled[left - 1]) if left else 0
+            after = int(np.searchsorted(filled, sent + size)) + 1 if size > 0 else left
+            result[messages[place].row] = list(iteration.gradients[left:after])
+            left = min(after, len(filled))
     return result
 
 
@@ -112,7 +115,7 @@ def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph
 def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Scenario:
     """Insert the work of compressing in front of each issue and of expanding before its use."""
     worker = Worker(scenario)
-    graph = scenario.graph
+    graph, on_device = scenario.graph, scenario.graph.on_device()
     for message in messages:
         size = scenario.graph.collectives[int(graph.nodes.collective[message.row])].message_bytes
         elements = max(1, size // 2)
@@ -120,7 +123,7 @@ def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Sce
         pack = _pass_over(elements, ("float", "c10::Half"), method)
         worker.work(message.issuer - 1, f"{method} compress", lane, pack, HOOK_CALLS)
         for waiter in message.waiters[:1]:
-            host = _host_of(graph, waiter)
+            host = _host_of(graph, waiter) if on_device[waiter] else waiter
             unpack = _pass_over(elements, ("c10::Half", "float"), method)
             lane = int(graph.nodes.lane[host])
             worker.work(host, f"{method} expand", lane, unpack, HOOK_CALLS)
@@ -128,9 +131,9 @@ def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Sce
 
 
 def _host_of(graph: ExecutionGraph, row: int) -> int:
-    """Give the host row of a waiter: itself, or the launch of a kernel that waits."""
+    """Give the launch of a kernel that waits, itself where it is not known."""
     parent = int(graph.nodes.parent[row])
-    return parent if graph.on_device()[row] and parent != NONE else row
+    return parent if parent != NONE else row
 
 
 def _pass_over(elements: int, types: tuple[str, str], method: str) -> Operator:

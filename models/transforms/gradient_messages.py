@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..costs.collectives import canonical_kind, transfer_ns
+from ..edge_columns import Edges
 from ..errors import NeedsRecordingError
 from ..graph import NONE, Category, EdgeKind, ExecutionGraph
 from ..hardware import Hardware
+from .edit import Mask
 from .training import BACKWARD, in_phase
 
 ISSUES = (EdgeKind.HANDOVER, EdgeKind.LAUNCH)
@@ -42,22 +44,18 @@ def gradient_messages(graph: ExecutionGraph, what: str) -> list[Message]:
     Raises:
         NeedsRecordingError: there is none.
     """
+    edges = Edges.of(graph)
+    category, lane = graph.nodes.category, graph.nodes.lane
+    sends = category[edges.source] == Category.COLLECTIVE
+    sends &= (lane[edges.source] != lane[edges.target]) & (category[edges.target] != Category.JOIN)
+    starts = category[edges.target] == Category.COLLECTIVE
+    issues = starts & np.isin(edges.kind, ISSUES)
+    meets = starts & ~issues & (category[edges.source] == Category.JOIN)
     waiters: dict[int, list[int]] = defaultdict(list)
-    issuer: dict[int, int] = {}
-    join: dict[int, int] = {}
-    category, lane = graph.nodes.category.tolist(), graph.nodes.lane.tolist()
-    targets = graph.edge_target().tolist()
-    for source, target, kind in zip(
-        graph.edge_source.tolist(), targets, graph.edge_kind.tolist(), strict=True
-    ):
-        elsewhere = lane[source] != lane[target] and category[target] != Category.JOIN
-        if category[source] == Category.COLLECTIVE and elsewhere:
-            waiters[source].append(target)
-        if category[target] == Category.COLLECTIVE:
-            if kind in ISSUES:
-                issuer[target] = source
-            elif category[source] == Category.JOIN:
-                join[target] = source
+    for source, target in zip(*_ends(edges, sends), strict=True):
+        waiters[source].append(target)
+    join = {target: source for source, target in zip(*_ends(edges, meets), strict=True)}
+    issuer = {target: source for source, target in zip(*_ends(edges, issues), strict=True)}
     backward = in_phase(graph, BACKWARD)
     found = [
         Message(row, at, tuple(waiters[row]), join.get(row, NONE))
@@ -70,6 +68,10 @@ def gradient_messages(graph: ExecutionGraph, what: str) -> list[Message]:
             remedy="record a data-parallel run, or scale one rank out first: --apply ddp:ranks=8",
         )
     return found
+
+
+def _ends(edges: Edges, chosen: Mask) -> tuple[list[int], list[int]]:
+    return edges.source[chosen].tolist(), edges.target[chosen].tolist()
 
 
 def _reduces(graph: ExecutionGraph, row: int) -> bool:

@@ -15,8 +15,8 @@ from .memory_training import FUSED_STEP
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
 from .splice import without_time
-from .training import Iteration, fixed, iterations
-from .worker import Worker
+from .training import Gradients, Iteration, fixed, iterations
+from .worker import Work, Worker
 
 # lists of tensors that a fused step takes: parameters, gradients, states
 FUSED = {"adamw": ("_fused_adamw_", 4), "adam": ("_fused_adam_", 4), "sgd": ("_fused_sgd_", 3)}
@@ -67,7 +67,8 @@ def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
     """Insert as many kernels as the multi-tensor launcher needs, on a host one call."""
     name, lists = FUSED[kind]
     gradients = iteration.gradients
-    elements = sum(prod(gradient.shape) for gradient in gradients)
+    sizes = np.array([prod(kind.shape) for kind in gradients.kinds], dtype=np.int64)
+    elements = int(sizes[gradients.kind].sum())
     pieces = 1
     if worker.on_device:
         by_tensors = ceil(len(gradients) / TENSORS_A_LAUNCH)
@@ -75,19 +76,27 @@ def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
     graph = worker.base.graph
     mark, first = int(iteration.optimizer[0]), int(iteration.optimizer[1])
     lag = next((lag for p, _, lag in graph.predecessors(first) if p == mark), 0)
-    for piece in range(pieces):
-        shapes = tuple(g.shape for g in gradients[piece::pieces])
-        if not shapes:
-            continue
-        types = ",".join(g.dtype for g in gradients[piece::pieces])
-        operator = Operator(
-            f"aten::{name}",
-            input_shapes=(shapes,) * lists,
-            input_types=(f"GenericList[{types}]",) * lists,
-        )
-        lane = int(graph.nodes.lane[mark])
-        worker.work(mark, f"aten::{name}", lane, operator, FUSED_CALLS if not piece else 1, lag)
-        lag = 0
+    parts = [gradients[piece::pieces] for piece in range(min(pieces, len(gradients)))]
+    operators = [_step_over(part, name, lists) for part in parts]
+    count = len(parts)
+    first_of_all = np.arange(count) == 0
+    work = Work(
+        np.full(count, mark), f"aten::{name}", np.full(count, graph.nodes.lane[mark]),
+        np.where(first_of_all, FUSED_CALLS, 1), np.where(first_of_all, lag, 0),
+    )  # fmt: skip
+    numbers = worker.insertion.reserve(count * worker.rows_of_work)
+    worker.works(numbers, work, np.arange(count), operators)
+
+
+def _step_over(gradients: Gradients, name: str, lists: int) -> Operator:
+    """Give one call over some parameters, their gradients and states."""
+    kinds = [gradients.kinds[kind] for kind in gradients.kind.tolist()]
+    types = ",".join(kind.dtype for kind in kinds)
+    return Operator(
+        f"aten::{name}",
+        input_shapes=(tuple(kind.shape for kind in kinds),) * lists,
+        input_types=(f"GenericList[{types}]",) * lists,
+    )
 
 
 register(

@@ -224,7 +224,9 @@ class _Maker:
         edges = Edges.of(graph)
         origin = graph.nodes.category[edges.source] == Category.ORIGIN
         edges = edges.take((stage[edges.target] == stage[edges.source]) | origin)
-        lonely = np.setdiff1d(np.arange(1, len(graph)), edges.target)
+        waits = np.zeros(len(graph), dtype=bool)
+        waits[edges.target] = True
+        lonely = np.flatnonzero(~waits[1:]) + 1
         edges = edges.followed_by(Edges.to(lonely, np.zeros_like(lonely), EdgeKind.EXTERNAL))
         share = factor[edges.target]
         lag = np.where(share < 1, np.rint(edges.lag_ns * share), edges.lag_ns).astype(np.int64)
@@ -251,6 +253,7 @@ class _Maker:
     def _connected(self, graph: ExecutionGraph, spans: Sequence[Sequence[_Span]]) -> ExecutionGraph:
         """Insert a send and a receive wherever a task needs one of another stage."""
         insertion = Insertion(graph)
+        kernels = np.flatnonzero(graph.nodes.category == Category.KERNEL)
         kind = LaneKind.DEVICE if self.device else LaneKind.HOST
         out = [insertion.lane(kind, s, COMMUNICATION, "send") for s in range(self.stages)]
         into = [insertion.lane(kind, s, COMMUNICATION + 1, "receive") for s in range(self.stages)]
@@ -262,7 +265,7 @@ class _Maker:
                     before = span_of.get(need)
                     if before is None or sender == stage or before.last < before.first:
                         continue
-                    last, first = self._ends(graph, before, span)
+                    last, first = self._ends(kernels, before, span)
                     sent = insertion.in_line(
                         before.last, "send", out[sender], Category.SEND, 0, rank=sender,
                         collective=replace(self.message, peer=stage),
@@ -279,15 +282,16 @@ class _Maker:
                     insertion.edge(received, first, wait)
         return insertion.done()
 
-    def _ends(self, graph: ExecutionGraph, before: _Span, after: _Span) -> tuple[int, int]:
+    def _ends(self, kernels: Int64s, before: _Span, after: _Span) -> tuple[int, int]:
         """Give the row that makes a message and the one that needs it: kernels, on a device."""
-        made = np.arange(before.first, before.last + 1)
-        used = np.arange(after.first, after.last + 1)
-        if self.device:
-            kernel = graph.nodes.category == Category.KERNEL
-            made = made[kernel[made]] if kernel[made].any() else made
-            used = used[kernel[used]] if kernel[used].any() else used
-        return int(made[-1]), int(used[0])
+        made = int(np.searchsorted(kernels, before.last, side="right")) - 1
+        used = int(np.searchsorted(kernels, after.first))
+        last, first = before.last, after.first
+        if made >= 0 and kernels[made] >= before.first:
+            last = int(kernels[made])
+        if used < len(kernels) and kernels[used] <= after.last:
+            first = int(kernels[used])
+        return last, first
 
 
 register(

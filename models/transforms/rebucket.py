@@ -19,6 +19,7 @@ from .buckets import Bucket, bucketed
 from .edit import ORDER_KINDS, Mask
 from .gradient_messages import Message, gradient_messages, measured
 from .insertion import Insertion
+from .lanes import Latest
 from .links import shares_cores
 from .recost import has_device
 from .registry import MEBI_25, Parameter, Transform, Value, flag, register
@@ -80,6 +81,10 @@ class _Sender:
         self.graph = scenario.graph
         self.insertion = Insertion(self.graph)
         self.rows = [message.row for message in messages]
+        self.device = self.graph.on_device()
+        self.copies_back = named_rows(self.graph, COPY_BACK)
+        kernels = np.flatnonzero(self.graph.nodes.category == Category.KERNEL)
+        self.kernel_of_rank = Latest.of(self.graph.nodes.rank, kernels)
         self.gone = np.zeros(len(self.graph), dtype=bool)
         self.gone[self.rows] = True
         self.gone[[message.issuer for message in messages]] = True
@@ -122,7 +127,7 @@ class _Sender:
         """Insert one rank's issue and collective, and let its user wait; gives both rows."""
         iteration, buckets, messages = part
         bucket = buckets[place]
-        last = max((row for row in self._before_waits(part)), default=iteration.last)
+        last = int(iteration.gradients.rows.max(initial=iteration.first))
         after = bucket.ready_row if overlap else last
         old = messages[0]
         lane = int(self.graph.nodes.lane[old.issuer])
@@ -166,17 +171,13 @@ class _Sender:
         return place < len(buckets) - 1 and buckets[place].ready_row > before
 
     def _on_device(self, row: int) -> bool:
-        return bool(self.graph.on_device()[row])
-
-    def _before_waits(self, part: _Part) -> list[int]:
-        """Give the iteration's last gradient row: without overlap all is sent behind it."""
-        return [gradient.row for gradient in part[0].gradients]
+        return bool(self.device[row])
 
     def _waiters(self, part: _Part, place: int) -> list[int]:
         """Give the rows that use a bucket: its first copy back, else who waited for the last."""
         iteration, buckets, messages = part
-        copies = named_rows(self.graph, COPY_BACK)
-        mine = copies[(copies >= iteration.first) & (copies <= iteration.last)]
+        copies = self.copies_back
+        mine = copies[slice(*np.searchsorted(copies, (iteration.first, iteration.last + 1)))]
         mine = mine[self.graph.nodes.rank[mine] == iteration.rank]
         mine = mine[self.graph.nodes.category[mine] != Category.KERNEL]
         if len(mine) == len(iteration.gradients):
@@ -187,13 +188,10 @@ class _Sender:
 
     def _user(self, row: int, *, on_device: bool) -> int:
         """Give who reads a bucket: the copy back itself, or the kernel that it launches."""
-        nodes = self.graph.nodes
         if not on_device:
             return row
-        later = np.flatnonzero(
-            (nodes.category[row:] == Category.KERNEL) & (nodes.rank[row:] == nodes.rank[row])
-        )
-        return row + int(later[0]) if len(later) else row
+        kernel = self.kernel_of_rank.next(int(self.graph.nodes.rank[row]), row - 1)
+        return row if kernel == NONE else kernel
 
     def _joined(self, rows: Sequence[tuple[int, int]], first: int) -> None:
         """Let all ranks' collectives start when the last of them is issued."""

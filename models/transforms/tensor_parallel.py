@@ -23,7 +23,8 @@ from ..memory.plan import MODEL_USES, MemoryPlan
 from .insertion import Insertion
 from .links import with_link
 from .memory_time import layers_of_names
-from .recost import has_device, recosted, recosted_parts
+from .module_passes import Passes
+from .recost import recosted, recosted_parts
 from .registry import Parameter, Transform, Value, register, whole
 from .repeats import Layers, find_layers
 from .scenario import Scenario
@@ -255,44 +256,20 @@ def _between(operator: Operator, wide: frozenset[int], degree: int) -> Operator:
 def _reduced(graph: ExecutionGraph, linears: Sequence[_Linear], degree: int) -> ExecutionGraph:
     """Insert the all-reduces in line: on the compute stream, or on the host thread without one."""
     insertion = Insertion(graph)
-    backward = in_phase(graph, BACKWARD)
-    device = has_device(graph)
+    passes = Passes.of(graph)
     for linear in linears:
-        mine = (graph.nodes.module == linear.module) & (backward != linear.by_rows)
-        rows = np.flatnonzero(mine)
         size = linear.rows * (linear.outputs if linear.by_rows else linear.inputs)
         message = Collective(
             "all_reduce", "tensor_parallel", tuple(range(degree)), linear.dtype,
             size * linear.item_bytes,
         )  # fmt: skip
-        for last in _lasts(graph, rows):
-            kernels = rows[(rows <= last) & (graph.nodes.category[rows] == Category.KERNEL)]
-            lane = graph.nodes.lane[kernels[-1] if device and len(kernels) else last]
-            insertion.in_line(
-                last, "tensor_parallel:all_reduce", int(lane), Category.COLLECTIVE, 0,
-                collective=message, provenance=int(Provenance.ROOFLINE),
-            )  # fmt: skip
+        lasts, makers = passes.ends(linear.module, backward=not linear.by_rows)
+        insertion.put(
+            insertion.reserve(len(lasts)), lasts, 0, name="tensor_parallel:all_reduce",
+            lane=graph.nodes.lane[makers], category=int(Category.COLLECTIVE), duration_ns=0,
+            collective=message, provenance=int(Provenance.ROOFLINE),
+        )  # fmt: skip
     return insertion.done()
-
-
-def _lasts(graph: ExecutionGraph, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
-    """Give the last row of every pass through a module: its rows but for gaps of other modules."""
-    if not len(rows):
-        return []
-    host = rows[~graph.on_device()[rows]]
-    others = np.cumsum(
-        (graph.nodes.module != graph.nodes.module[rows[0]])
-        & (graph.nodes.module != NONE)
-        & ~graph.on_device()
-        & (graph.nodes.rank == graph.nodes.rank[rows[0]])
-    )
-    parts = np.flatnonzero(np.diff(others[host]) > 0)
-    ends = [*host[parts].tolist(), int(host[-1])]
-    result = []
-    for k, end in enumerate(ends):
-        begin_next = int(host[host > end][0]) if k + 1 < len(ends) else len(graph)
-        result.append(int(rows[rows < begin_next][-1]))
-    return result
 
 
 register(

@@ -37,8 +37,8 @@ class Work:
     after: Int64s
     name: str
     lane: Int64s
-    calls: int
-    lag_ns: int = 0
+    calls: int | Int64s
+    lag_ns: int | Int64s = 0
 
 
 @dataclass(slots=True)

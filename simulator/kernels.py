@@ -164,7 +164,7 @@ def replay_block(  # noqa: C901, PLR0912, PLR0915  # numba sees one function
 
     `live` has shape (slots, block): the state that stays in cache however many rows there are.
     Elements are reached by two indices: a line taken out would cost a reference count. A row of one
-    edge, the most of them, is one loop; others gather their start first.
+    edge, or of two whose lags stay, is one loop; others gather their start first.
     """
     width = live.shape[1]
     slot, row_kind, work_of, traffic_of, may_be_last, watched = rows
@@ -202,6 +202,19 @@ def replay_block(  # noqa: C901, PLR0912, PLR0915  # numba sees one function
                     longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
                     ready = max(0.0, live[p, s] + np.rint(lag * lag_factor[k, s]))
                     live[v, s] = ready + np.rint(longer + fixed[c, s])
+        elif edge + 2 == after and w < 0 and edge_kind[edge] < 0 and edge_kind[edge + 1] < 0:
+            p, lag = source_slot[edge], lag_of[edge]
+            q, other = source_slot[edge + 1], lag_of[edge + 1]
+            edge = after
+            if plain:
+                for s in range(width):
+                    ready = max(live[p, s] + lag, live[q, s] + other)
+                    live[v, s] = max(0.0, ready) + np.rint(work * work_price[c, s])
+            else:
+                for s in range(width):
+                    ready = max(live[p, s] + lag, live[q, s] + other)
+                    longer = max(work * work_price[c, s], traffic * traffic_price[c, s])
+                    live[v, s] = max(0.0, ready) + np.rint(longer + fixed[c, s])
         else:
             if edge == after:
                 for s in range(width):

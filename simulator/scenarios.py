@@ -263,7 +263,7 @@ def _columns(
         traffic = tables.traffic.astype(np.float64, copy=False)
     kind = tables.row_class.astype(np.int32, copy=False)
     rows = RowColumns(slots.slot, kind, work, traffic, slots.may_be_last, watched)
-    varies = np.where(tables.lag_ns == 0, -1, tables.edge_class).astype(np.int32)
+    varies = np.where(tables.lag_ns == 0, np.int32(-1), tables.edge_class)
     lag = tables.lag_ns.astype(np.float64)
     return rows, EdgeColumns(graph.edge_start, slots.source_slot, lag, varies)
 

@@ -127,8 +127,7 @@ def _print(
     print_table(SHARE_HEADER, [_row(s) for s in summary.operators], title="Largest operators")
     shares = ", ".join(f"{percent(v)} {k}" for k, v in summary.provenance.items())
     say(f"\nRests on: {shares or 'nothing measured'} (share of the time of all rows).")
-    if summary.memory.fits is not None:
-        say(memory_line(summary.memory, summary.target))
+    say(memory_line(summary.memory, summary.target))
     if shared:
         print_basis(shared)
     for text in summary.warnings:

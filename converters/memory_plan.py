@@ -42,6 +42,7 @@ _WEIGHTS = (
 )
 _CACHES = re.compile(r"attention|flash_attn|aten::index_copy_$|aten::cat$")
 _CAT = "aten::cat"
+MOST_LIVES = 50_000  # a plan of so many is about a megabyte of text
 _HEADS_DIMS = 3  # a cache has at least heads, length and features
 
 
@@ -73,7 +74,7 @@ def memory_plan(et: ExecutionTrace, used: MemoryUse, graph: ExecutionGraph) -> M
     """
     lives = used.storages
     start, end = _iteration(lives.phase, used.at)
-    rows = np.flatnonzero((lives.first <= end) & (lives.last >= start) & (lives.size_bytes > 0))
+    rows, notes = _kept(lives, start, end)
     names, shapes = Pool[str](()), Pool[Shape](())
     above = _Above(et)
     told = [_told(et, lives, int(row)) for row in rows]
@@ -99,7 +100,19 @@ def memory_plan(et: ExecutionTrace, used: MemoryUse, graph: ExecutionGraph) -> M
         readers = [above.outermost(int(node)) for node in forward_last]
         columns = _serving(columns, told, names, readers, (start, end))
     track = _track(lives.phase, module, start, end)
-    return MemoryPlan(columns, track, start, end, names.values, shapes.values)
+    return MemoryPlan(columns, track, start, end, names.values, shapes.values, notes)
+
+
+def _kept(lives: Storages, start: int, end: int) -> tuple[Int64s, tuple[str, ...]]:
+    """Give the lives of an iteration; of very many the largest, and a note on the others."""
+    rows = np.flatnonzero((lives.first <= end) & (lives.last >= start) & (lives.size_bytes > 0))
+    if len(rows) <= MOST_LIVES:
+        return rows, ()
+    by_size = rows[np.argsort(lives.size_bytes[rows], kind="stable")]
+    left_out, kept = by_size[:-MOST_LIVES], by_size[-MOST_LIVES:]
+    largest = int(lives.size_bytes[left_out].max())
+    note = f"{len(left_out):,} storages of at most {largest:,} bytes are left out of the lives"
+    return np.sort(kept), (note,)
 
 
 def _column(values: Iterable[int]) -> Int64s:

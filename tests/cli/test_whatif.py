@@ -1,6 +1,7 @@
 """`etsim whatif`: changes stack on the command line; the answer is a waterfall, or one line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from click.testing import CliRunner, Result
 
 from etsim.cli.whatif import command
 from etsim.converters.chakra import read_graph, write_graph
+from etsim.converters.convert import Sources, convert
 from etsim.models.errors import NeedsRecordingError, UsageError
 from etsim.models.graph import same_graph
 
 from ..models.transforms.training_graph import applied, training_run
+from .caller import RECORDED
 
 
 @pytest.fixture
@@ -90,3 +93,42 @@ def test_what_the_recording_lacks_is_told_with_code_3(run_et: Path) -> None:
 def test_no_run_is_told() -> None:
     with pytest.raises(UsageError, match="no run given"):
         asked("--apply", "amp")
+
+
+@pytest.fixture
+def transformer_et(tmp_path: Path) -> Path:
+    path = tmp_path / "transformer.et"
+    parts = (RECORDED / f"transformer.{kind}.json.gz" for kind in ("et", "trace"))
+    write_graph(convert(Sources(0, *parts)).graph, path)
+    return path
+
+
+def test_memory_is_told_at_every_stage_and_followed_to_the_end(transformer_et: Path) -> None:
+    document = json.loads(asked("--et", transformer_et, "--apply", "accumulate:4", "--json").stdout)
+    first, last = (stage["memory"] for stage in document["stages"])
+    assert document["memory"]["by_use"] == last["by_use"]
+    assert last["by_use"]["gradients"] > first["by_use"].get("gradients", 0)
+    assert last["fits"] is True
+    told = asked("--et", transformer_et, "--apply", "accumulate:4").stdout
+    assert re.search(r"^stage .* memory$", told, re.MULTILINE)
+    assert "Memory: " in told
+
+
+def test_the_written_run_tells_its_own_memory(transformer_et: Path, tmp_path: Path) -> None:
+    out = tmp_path / "changed.et"
+    changed = json.loads(
+        asked("--et", transformer_et, "--apply", "ddp:2,link=1GB/s", "--json", "-o", out).stdout
+    )
+    again = json.loads(asked("--et", out, "--json").stdout)
+    assert again["memory"]["by_use"]["gradient buckets"] > 0
+    assert again["memory"]["peak_bytes"] == changed["memory"]["peak_bytes"]
+
+
+def test_memory_that_is_not_known_is_said_to_be(run_et: Path) -> None:
+    assert "Memory: not known: the recording holds no tensors" in asked("--et", run_et).stdout
+
+
+def test_the_list_says_what_happens_to_memory() -> None:
+    listed = asked("--list").stdout
+    assert listed.count("  Memory: ") == listed.count("Edit:")
+    assert "Memory: unchanged: only times change." in listed

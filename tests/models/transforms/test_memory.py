@@ -14,6 +14,7 @@ import pytest
 from etsim.models.memory.plan import BACKWARD, FORWARD, MemoryPlan, Use
 from etsim.models.transforms.catalogue import parse_asked, transforms
 from etsim.models.transforms.memory_pipeline import most_in_flight
+from etsim.models.transforms.memory_sizes import paired_sizes
 from etsim.models.transforms.schedules import Schedule, stage_orders
 
 from ..memory_plans import Life, plan_of, training_plan
@@ -81,6 +82,37 @@ def test_storages_without_a_shape_grow_with_the_batch_and_that_is_told() -> None
     assert grown.peak().bytes == 4 * W + 2 * (2 * A + T + 50_000)
     assert "no recorded shape" in grown.notes[0]
     assert "50,000 bytes" in grown.notes[0]
+
+
+def test_a_cache_grows_with_batch_and_length() -> None:
+    """Four sequences of 100 tokens in 8 heads of 16."""
+    cache = Life(Use.KV_CACHE, 0, 9, (4, 8, 100, 16), made=False)
+    weights = Life(Use.PARAMETER, 0, 9, (100, 16), made=False)
+    plan = plan_of([cache, weights], [(0, FORWARD, "")], 9)
+    (longer,) = after(plan, "length:from=100,to=300")
+    (wider,) = after(longer, "batch:from=4,to=8")
+    assert uses(longer)[Use.KV_CACHE] == 3 * cache.bytes
+    assert uses(wider) == {Use.PARAMETER: weights.bytes, Use.KV_CACHE: 6 * cache.bytes}
+
+
+def test_attention_scores_grow_with_the_square_of_the_length() -> None:
+    scores = Life(Use.ACTIVATION, 0, 9, (4, 8, 100, 100), maker="aten::softmax")
+    plan = plan_of([scores], [(0, FORWARD, "")], 9)
+    assert peak(plan, "length:from=100,to=300") == 9 * scores.bytes
+
+
+def test_two_runs_tell_sizes_that_no_shape_does() -> None:
+    """Of batch 10 and 20, storages of 500 and 900 bytes: at 30 it is 1300."""
+    first, second = (
+        plan_of([Life(Use.ACTIVATION, 0, 9, size_bytes=size)], [(0, FORWARD, "")], 9)
+        for size in (500, 900)
+    )
+    effect = paired_sizes(transforms()["batch"].memory, second)
+    assert effect.edit is not None
+    values = parse_asked("batch:from=10,to=30,at=20").values
+    (found,) = effect.edit(first, scenario_of(training_run()), values)
+    assert found.peak().bytes == 1300
+    assert found.notes == ()
 
 
 def test_more_layers_keep_more_and_run_one_after_the_other() -> None:

@@ -1,12 +1,14 @@
 """How shared links are told: the time with them, the links, the transfers slowed most."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from ..simulator.events.contention import Contention, LinkReport, Slowed
 from .output import ms, note, percent, print_table, say, size
+
+if TYPE_CHECKING:  # predict imports this file for its options alone
+    from ..simulator.events.contention import Contention, LinkReport, Slowed
 
 F = TypeVar("F", bound=Callable[..., None])
 LINK_HEADER = ("link", "GB/s", "transfers", "carried", "busy ms", "crowded ms", "used")
@@ -25,7 +27,7 @@ placement_option: Callable[[F], F] = click.option(
 )
 
 
-def print_contention(found: Contention) -> None:
+def print_contention(found: "Contention") -> None:
     """Print what sharing costs, link by link and transfer by transfer."""
     say(f"With shared links: {_headline(found)}")
     if found.without_ns != found.predicted_ns:
@@ -41,7 +43,7 @@ def print_contention(found: Contention) -> None:
         print_table(SLOWED_HEADER, rows, title="Transfers slowed most")
 
 
-def print_basis(found: Contention) -> None:
+def print_basis(found: "Contention") -> None:
     """Print what the answer rests on, and what could not be known."""
     say(f"\nShared links: placed as {found.placement}. Taken for granted:")
     for text in found.assumptions:
@@ -56,7 +58,7 @@ def print_basis(found: Contention) -> None:
             note(f"{count:,} {what}")
 
 
-def _headline(found: Contention) -> str:
+def _headline(found: "Contention") -> str:
     if not found.flows:
         return "the run has no transfer between ranks or with the host, so nothing is shared."
     if not found.slowed_flows:
@@ -71,13 +73,13 @@ def _headline(found: Contention) -> str:
     )
 
 
-def _links_title(found: Contention) -> str:
+def _links_title(found: "Contention") -> str:
     if len(found.links) <= MOST_LINKS:
         return "Links"
     return f"Links, the {MOST_LINKS} most crowded of {len(found.links):,}"
 
 
-def _link_row(link: LinkReport) -> tuple[str, ...]:
+def _link_row(link: "LinkReport") -> tuple[str, ...]:
     return (
         link.name,
         f"{link.bandwidth_gbps:,.1f}",
@@ -89,7 +91,7 @@ def _link_row(link: LinkReport) -> tuple[str, ...]:
     )
 
 
-def _slowed_row(it: Slowed) -> tuple[str, ...]:
+def _slowed_row(it: "Slowed") -> tuple[str, ...]:
     return (
         it.name if len(it.name) <= 40 else it.name[:37] + "...",
         str(it.rank),

@@ -2,13 +2,12 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..models.costs.kernel_rules import with_own_rules
 from ..models.errors import UsageError
-from ..simulator.events.contention import Contention
-from ..simulator.events.contention import contention as on_shared_links
 from ..simulator.predict import Prediction, predict
 from ..simulator.scaling import Scale, parse_scale
 from ..simulator.summary import Share, Summary, summarise
@@ -29,6 +28,9 @@ from .output import (
     say,
     warn,
 )
+
+if TYPE_CHECKING:
+    from ..simulator.events.contention import Contention
 
 SHARE_HEADER = ("", "calls", "measured ms", "predicted ms", "share", "bound")
 
@@ -90,17 +92,20 @@ def command(
     rules = with_own_rules(kernel_rules) if kernel_rules else None
     prediction = predict(graphs, source, target, asked, rules)
     summary = summarise(prediction)
-    shared = (
-        on_shared_links(prediction.graph, prediction.priced, target, placement)
-        if contention
-        else None
-    )
+    shared = _on_shared_links(prediction, placement) if contention else None
     if as_json:
         print_json({**_published(summary), "contention": shared} if shared else summary)
     elif as_csv:
         print_csv(SHARE_HEADER, [_row(share) for share in summary.operators])
     else:
         _print(prediction, summary, asked, shared, self_check=hw == SOURCE)
+
+
+def _on_shared_links(prediction: Prediction, placement: str) -> "Contention":
+    # a simulation by events: few ask for it, and its import would cost all
+    from ..simulator.events.contention import contention  # noqa: PLC0415
+
+    return contention(prediction.graph, prediction.priced, prediction.target, placement)
 
 
 def _published(summary: Summary) -> dict[str, object]:
@@ -112,7 +117,7 @@ def _print(
     prediction: Prediction,
     summary: Summary,
     scales: list[Scale],
-    shared: Contention | None,
+    shared: "Contention | None",
     *,
     self_check: bool,
 ) -> None:

@@ -151,6 +151,14 @@ class Chunks(Generic[Item]):
             end = text.rindex(b"]", 0, int(found[1]) - 1) + 1
             return self.decode(text[:end]), end
 
+    def _decoded_to_last_bracket(self) -> tuple[Sequence[Item], int] | None:
+        """Decode what ends with the last `]`, if that is the array: no part of one is a whole."""
+        end = self._buffer.rfind(b"]", -SEARCHED_BYTES) + 1
+        try:
+            return (self.decode(self._buffer[:end]), end) if end else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
     def _move_behind(self, place: int, end: int | None) -> None:
         """Leave the buffer behind the array's end, or at the next event as if it began there."""
         if end is not None:
@@ -164,7 +172,7 @@ class Chunks(Generic[Item]):
     def _last(self) -> Sequence[Item]:
         """Decode what is left: the array ends in it, or the file is cut."""
         try:
-            items, end = self._decoded(self._buffer)
+            items, end = self._decoded_to_last_bracket() or self._decoded(self._buffer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if self.salvage and "truncated" in str(error):
                 return self._salvaged()

@@ -3,8 +3,8 @@ r"""What the nodes of an execution trace say in `attrs`: numbers as columns, eac
 PyTorch writes the same attributes in the same order into every node. So the heads of many nodes
 without digits and space are one text many times over, and their digits are the numbers:
 
-    [{"name": "rf_id", "type": "uint64", "value": 7}, ... {"name": | "op_schema", ... "aten::mm(..."
-                             head                                  | tail: few differ, read once
+    [{"name": "rf_id", "type": "uint64", "value": 7}, ... {"name": "op_schema", ... "aten::mm(..."
+    -------------------- head -----------------------------------             - tail: read once -
     [{"name":"rf_id","type":"uint","value":}, ...
 
 Blocks of nodes that are written otherwise are read attribute by attribute.
@@ -31,8 +31,8 @@ _KIND_OF_NUMBER = dict.fromkeys((*ATTRIBUTE_FIELDS, "fw_tid"), "uint") | {"seq_i
 _USUAL_HEAD = '[{}{{"name":'.format(
     "".join(f'{{"name":"{n}","type":"{k}","value":}},' for n, k in _KIND_OF_NUMBER.items())
 ).encode()
-_USUAL_TAIL = re.compile(rb'"op_schema",\s*"type":\s*"\w+",\s*"value":\s*"([^"\\]*)"\s*\}')
-_TAIL_BEGIN = b'"op_schema"'
+_USUAL_TAIL = re.compile(rb',\s*"type":\s*"\w+",\s*"value":\s*"([^"\\]*)"\s*\}')
+_BEFORE_TAIL = b'"op_schema"'
 _DIGITS, _SPACE = b"0123456789-", b" \t\r\n"
 _OTHERS = bytes(set(range(256)) - set(_DIGITS + b","))
 _COMMA_TO_SPACE = bytes.maketrans(b",", b" ")
@@ -108,25 +108,21 @@ class _Reader:
 
     def _read_usual(self, texts: Sequence[bytes]) -> bool:
         """Read attributes as PyTorch writes them; tell whether they are so."""
-        cuts = [text.find(_TAIL_BEGIN) for text in texts]
-        numbers = _usual_numbers([text[:cut] for text, cut in zip(texts, cuts, strict=True)])
+        heads, _, tails = zip(*(text.partition(_BEFORE_TAIL) for text in texts), strict=True)
+        numbers = _usual_numbers(heads)
         if numbers is None:
             return False
-        schemas = [self._schema(text[cut:]) for text, cut in zip(texts, cuts, strict=True)]
+        known = self.schema_of_tail
+        for tail in dict.fromkeys(tails):
+            if tail not in known:
+                usual = _USUAL_TAIL.match(tail)
+                known[tail] = NONE if usual is None else self.pool[usual[1].decode()]
+        schemas = list(map(known.__getitem__, tails))
         if NONE in schemas:
             return False
         self.numbers.append(numbers)
         self.schemas.extend(schemas)
         return True
-
-    def _schema(self, tail: bytes) -> int:
-        """Give the schema of a tail, NONE where it does not begin as usual."""
-        found = self.schema_of_tail.get(tail)
-        if found is None:
-            usual = _USUAL_TAIL.match(tail)
-            found = NONE if usual is None else self.pool[usual[1].decode()]
-            self.schema_of_tail[tail] = found
-        return found
 
     def _read_others(self, nodes: Sequence[Node], texts: Sequence[bytes]) -> None:
         """Read attributes in any order, with any others between; or none."""

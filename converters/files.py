@@ -14,6 +14,7 @@ HEAD_BYTES = 65536
 _KINETO_CATEGORY = re.compile(
     rb'"cat"\s*:\s*"(?:kernel|(?:cuda|xpu)_(?:runtime|driver)|gpu_mem|user_annotation)'
 )
+_NODES, _SCHEMA = re.compile(rb'"nodes"\s*:\s*\['), re.compile(rb'"schema"\s*:\s*"')
 _VERSION = re.compile(rb"\x0a[\x01-\x10][0-9][0-9.]*\x12")
 
 
@@ -100,7 +101,11 @@ def kind_of(path: Path) -> FileKind:
 
 def _json_kind(data: bytes) -> FileKind:
     head, tail = data[:HEAD_BYTES], data[-HEAD_BYTES:]
-    if b'"traceEvents"' in head or b'"traceEvents"' in data:
+    if b'"traceEvents"' in head:
+        return FileKind.KINETO
+    if _NODES.search(head) and _SCHEMA.search(head):
+        return FileKind.EXECUTION_TRACE
+    if b'"traceEvents"' in data:
         return FileKind.KINETO
     if b'"nodes"' in head and (b'"schema"' in head or b'"schema"' in tail):
         return FileKind.EXECUTION_TRACE

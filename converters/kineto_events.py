@@ -159,7 +159,11 @@ class EventDecoder:
 
 def _beyond_doubles(events: Sequence[AnyEvent]) -> bool:
     """Tell whether a start is so late that its double has lost nanoseconds."""
-    return any((event.ts or 0) >= DOUBLE_KEEPS_NS_BELOW_US for event in events)
+    for event in events:  # any() takes twice as long
+        start = event.ts
+        if start is not None and start >= DOUBLE_KEEPS_NS_BELOW_US:
+            return True
+    return False
 
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)

@@ -2,8 +2,8 @@
 
 A node's bytes in order; protobuf leaves the order free, and this one needs the fewest cuts:
 
-    | length id type times | deps | name | io lane schema | comm | numbers | edges | row |
-       matrix                cut    table  table            rare   matrix    cut     matrix
+    | length id type times deps | name io lane schema | comm | numbers edges row |
+       matrix                     table                 rare   matrix
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,14 @@ from .wire import (
     Fragments,
     chosen,
     concatenated,
-    cut,
     tag,
     text_field,
+    varint_lengths,
 )
 
 FUNCTION_SCOPE, USER_SCOPE = 0, 7  # torch's RecordScope, as in the execution trace
 _ROWS_A_BLOCK = 1 << 12  # the matrices of a block stay in the cache
+_EDGES_A_BLOCK = 1 << 16
 _ID, _NAME, _TYPE, _DATA_DEPS, _START, _DURATION = 1, 2, 3, 5, 6, 7
 
 
@@ -39,11 +40,10 @@ class _Columns:
     """What is computed or encoded once for the whole file.
 
     Attributes:
-        fixed: what follows from a row's operator and lane alone; `fixed_index` points into it.
+        fixed: what follows from a row's name, operator and lane; `fixed_index` points into it.
         forward_id, forward_tid: node id and thread of the forward operator, 0 where there is none.
     """
 
-    names: list[bytes]
     fixed: list[bytes]
     comm: CommEncoder
     fixed_index: Int64s
@@ -58,8 +58,20 @@ class _Columns:
 def encode_nodes(graph: ExecutionGraph, layout: Layout | None) -> Iterator[bytes]:
     """Give the framed nodes, many at once; without a layout they have no etsim attributes."""
     columns = _columns(graph, layout)
+    degree = np.diff(graph.edge_start)
     for first in range(0, len(graph), _ROWS_A_BLOCK):
-        yield _encode_rows(graph, columns, slice(first, min(first + _ROWS_A_BLOCK, len(graph))))
+        for rows in _blocks(degree, first, min(first + _ROWS_A_BLOCK, len(graph))):
+            yield _encode_rows(graph, columns, rows)
+
+
+def _blocks(degree: Int64s, first: int, end: int) -> Iterator[slice]:
+    """Halve blocks with a row of many edges: every row of a block has room for as many."""
+    if end - first > 1 and (end - first) * int(degree[first:end].max()) > _EDGES_A_BLOCK:
+        middle = (first + end) // 2
+        yield from _blocks(degree, first, middle)
+        yield from _blocks(degree, middle, end)
+    else:
+        yield slice(first, end)
 
 
 def _columns(graph: ExecutionGraph, layout: Layout | None) -> _Columns:
@@ -69,9 +81,9 @@ def _columns(graph: ExecutionGraph, layout: Layout | None) -> _Columns:
     forward_tid = np.zeros(len(graph), dtype=np.int64)
     forward_tid[forward != NONE] = lane_number[nodes.lane[forward[forward != NONE]]]
     pairs = nodes.operator.astype(np.int64) * len(graph.lanes) + nodes.lane
-    distinct, fixed_index = np.unique(pairs, return_inverse=True)
+    triples = pairs * len(graph.names) + nodes.name
+    distinct, fixed_index = np.unique(triples, return_inverse=True)
     return _Columns(
-        names=[text_field(_NAME, name) for name in graph.names],
         fixed=_fixed_parts(graph, distinct.tolist()),
         fixed_index=fixed_index,
         comm=CommEncoder(graph),
@@ -84,16 +96,18 @@ def _columns(graph: ExecutionGraph, layout: Layout | None) -> _Columns:
     )
 
 
-def _fixed_parts(graph: ExecutionGraph, pairs: Sequence[int]) -> list[bytes]:
-    """Encode what is the same for all rows of an operator on a lane."""
+def _fixed_parts(graph: ExecutionGraph, triples: Sequence[int]) -> list[bytes]:
+    """Encode what is the same for all rows of a name and an operator on a lane."""
+    names = [text_field(_NAME, name) for name in graph.names]
     operators = [*graph.operators, Operator("")]  # index -1, no operator, is the last
     io = [encode_io(operator) for operator in operators]
     schemas = [text("op_schema", operator.schema) for operator in operators]
     lanes = [_lane_attributes(lane) for lane in graph.lanes]
     parts: list[bytes] = []
-    for pair in pairs:
+    for triple in triples:
+        pair, name = divmod(triple, len(names))
         operator, lane = divmod(pair, len(lanes))
-        parts.append(io[operator] + lanes[lane] + schemas[operator])
+        parts.append(names[name] + io[operator] + lanes[lane] + schemas[operator])
     return parts
 
 
@@ -109,31 +123,26 @@ def _lane_attributes(lane: Lane) -> bytes:
 def _encode_rows(graph: ExecutionGraph, columns: _Columns, rows: slice) -> bytes:
     edges = slice(int(graph.edge_start[rows.start]), int(graph.edge_start[rows.stop]))
     degree = np.diff(graph.edge_start[rows.start : rows.stop + 1])
-    comm = columns.comm.parts(rows)
-    fields = [
-        _dependencies(graph.edge_source[edges].astype(np.int64) + 1, degree),
-        chosen(columns.names, graph.nodes.name[rows]),
-        chosen(columns.fixed, columns.fixed_index[rows]),
-        Fragments(comm, np.array([len(part) for part in comm], dtype=np.int64)),
-    ]
-    numbers = _numbers(graph, columns, rows)
-    if columns.rows is None or columns.edges is None:
-        fields.append(numbers.fragments())
-    else:
+    fields = [chosen(columns.fixed, columns.fixed_index[rows])]
+    if any(comm := columns.comm.parts(rows)):
+        fields.append(Fragments(comm, np.array([len(part) for part in comm], dtype=np.int64)))
+    last = _numbers(graph, columns, rows)
+    if columns.rows is not None and columns.edges is not None:
         records = columns.edges[edges]
-        add_numbers(numbers, "etsim_start_ns", graph.nodes.start_ns[rows])
-        add_numbers(numbers, "etsim_dur_ns", graph.nodes.duration_ns[rows])
-        add_bytes_head(numbers, EDGE_ATTRIBUTE, degree * records.shape[1])
-        fields.append(numbers.fragments())
-        fields.append(cut(records.tobytes(), degree * records.shape[1]))
-        fields.append(_row_records(columns.rows[rows]))
-    return concatenated([_heads(graph, columns, rows, fields), *fields])
+        add_numbers(last, "etsim_start_ns", graph.nodes.start_ns[rows])
+        add_numbers(last, "etsim_dur_ns", graph.nodes.duration_ns[rows])
+        add_bytes_head(last, EDGE_ATTRIBUTE, degree * records.shape[1])
+        last.ragged(records, degree)
+        _add_row_records(last, columns.rows[rows])
+    fields.append(last.fragments())
+    head = _head(graph, columns, rows)
+    _add_dependencies(head, graph.edge_source[edges].astype(np.int64) + 1, degree)
+    following = np.sum([column.lengths for column in fields], axis=0)
+    return concatenated([head.framed(following), *fields])
 
 
-def _heads(
-    graph: ExecutionGraph, columns: _Columns, rows: slice, fields: Sequence[Fragments]
-) -> Fragments:
-    """Give each node's first bytes: its frame's length and what stands before `fields`."""
+def _head(graph: ExecutionGraph, columns: _Columns, rows: slice) -> Block:
+    """Give each node's first fields."""
     ids = np.arange(rows.start + 1, rows.stop + 1, dtype=np.int64)
     block = Block(len(ids))
     block.constant(tag(_ID, VARINT))
@@ -141,26 +150,21 @@ def _heads(
     block.nonzero_field(_TYPE, graph.nodes.kind[rows].astype(np.int64))
     block.nonzero_field(_START, columns.start_micros[rows])
     block.nonzero_field(_DURATION, columns.duration_micros[rows])
-    deps_length = fields[0].lengths
-    block.constant(tag(_DATA_DEPS, LENGTH), deps_length > 0)
-    block.varints(deps_length, deps_length > 0)
-    following = np.sum([column.lengths for column in fields], axis=0)
-    return block.framed(following)
+    return block
 
 
-def _dependencies(ids: Int64s, degree: Int64s) -> Fragments:
-    """Give the packed ids of each row's predecessors, each once."""
+def _add_dependencies(block: Block, ids: Int64s, degree: Int64s) -> None:
+    """Add the packed ids of each row's predecessors, each once."""
     target = np.repeat(np.arange(len(degree)), degree)
     keys = target * (int(ids.max(initial=0)) + 1) + ids
     _, first = np.unique(keys, return_index=True)
     if len(first) < len(ids):
         first.sort()
         target, ids = target[first], ids[first]
-    block = Block(len(ids))
-    block.varints(ids)
-    content, lengths = block.squeezed()
-    of_row = np.bincount(target, weights=lengths, minlength=len(degree))
-    return cut(content, of_row.astype(np.int64))
+    length = np.bincount(target, weights=varint_lengths(ids), minlength=len(degree))
+    block.constant(tag(_DATA_DEPS, LENGTH), length > 0)
+    block.varints(length.astype(np.int64), length > 0)
+    block.ragged_varints(ids, np.bincount(target, minlength=len(degree)))
 
 
 def _numbers(graph: ExecutionGraph, columns: _Columns, rows: slice) -> Block:
@@ -179,8 +183,6 @@ def _numbers(graph: ExecutionGraph, columns: _Columns, rows: slice) -> Block:
     return block
 
 
-def _row_records(records: Bytes) -> Fragments:
-    head = text(ROW_ATTRIBUTE, bytes(records.shape[1]))[: -records.shape[1]]
-    cells = np.broadcast_to(np.frombuffer(head, dtype=np.uint8), (len(records), len(head)))
-    whole = np.concatenate([cells, records], axis=1)
-    return cut(whole.tobytes(), np.full(len(whole), whole.shape[1], dtype=np.int64))
+def _add_row_records(block: Block, records: Bytes) -> None:
+    block.constant(text(ROW_ATTRIBUTE, bytes(records.shape[1]))[: -records.shape[1]])
+    block.raw(records)

@@ -126,6 +126,27 @@ class Block:
         """Add a varint to every row, or to those of `where`."""
         self._add_cells(*_varint_cells(values), where)
 
+    def ragged(self, cells: Bytes, counts: Int64s, there: Mask | None = None) -> None:
+        """Add to every row its own of some items, one row's after the other's, (items, width).
+
+        Args:
+            cells: the items' bytes.
+            counts: how many are each row's, shape (rows,).
+            there: which of the bytes are there, shape of `cells`; all where it is not given.
+        """
+        row = np.repeat(np.arange(self.rows), counts)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (self.rows, int(counts.max(initial=0)), cells.shape[1])
+        wide, present = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
+        wide[row, place] = cells
+        present[row, place] = True if there is None else there
+        self._add_cells(wide.reshape(self.rows, -1), present.reshape(self.rows, -1), None)
+
+    def ragged_varints(self, values: Int64s, counts: Int64s) -> None:
+        """Add to every row its own of some varints, as `ragged`."""
+        cells, there = _varint_cells(values)
+        self.ragged(cells, counts, there)
+
     def headed_varints(
         self, before: bytes, head: bytes, values: Int64s, where: Mask | None
     ) -> None:

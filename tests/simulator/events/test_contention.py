@@ -19,7 +19,11 @@ from etsim.models.graph import (
 from etsim.models.graph_builder import GraphBuilder
 from etsim.models.hardware import Hardware, LinkTier
 from etsim.models.specs import load
+from etsim.models.transforms.scenario import Scenario
 from etsim.simulator.events.contention import Contention, contention
+from etsim.simulator.events.placement import USABLE
+from etsim.simulator.predict import price_all
+from etsim.tests.models.transforms.training_graph import BATCH, WIDTH, applied_to, training_run
 
 H100 = load("h100")
 US = 1000
@@ -155,3 +159,19 @@ def test_the_prices_are_left_as_they_are() -> None:
     before = priced.duration_ns.copy()
     contention(graph, priced, H100, "ranks-per-node=1")
     assert np.array_equal(priced.duration_ns, before)
+
+
+def test_a_pipeline_on_one_nic_takes_at_least_its_bytes_over_the_nics_rate() -> None:
+    """Four stages, eight micro-batches: 48 sends of 32 KiB, all out of and into one NIC."""
+    on_a100 = Scenario(training_run(layers=4, device=True), load("a100"), load("a100"))
+    cut = applied_to(on_a100, "pipeline:stages=4,micro=8,link=50MB/s")
+    priced = price_all(cut.graph, cut.source, cut.target)
+    found = {
+        nics: contention(cut.graph, priced, cut.target, f"ranks-per-node=4,devices-per-nic={nics}")
+        for nics in (1, 2, 4)
+    }
+    assert all(it.flows == 48 for it in found.values())
+    at_least = 48 * 4 * BATCH * WIDTH / (50e6 * USABLE[LinkTier.NETWORK]) * 1e9
+    assert at_least <= found[4].shared_ns < 1.1 * at_least
+    assert found[4].links[0].utilisation > 0.9
+    assert found[4].shared_ns > found[2].shared_ns > found[1].shared_ns >= found[1].without_ns

@@ -27,8 +27,9 @@ def _checkpoint(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     found = iterations(graph, "checkpoint", with_shapes=False)
     layers = find_layers(graph, str(values["module"]), "checkpoint")
     again: dict[int, Int64s] = {}
+    host = ~graph.on_device()
     for iteration in found:
-        again |= _again(layers, iteration, every, ~graph.on_device())
+        again |= _again(layers, iteration, every, host)
     if not again:
         raise UsageError(f"checkpoint: {layers.paths[0]} has no backward of its own")
     return scenario.with_graph(_laid_out(graph, again))

@@ -97,12 +97,16 @@ class Communicator(Worker):
             self.insertion.edge(issue, row, EdgeKind.HANDOVER, WAKE_NS)
         return row
 
+    def meet(self, gradients: Gradients) -> bool:
+        """Tell whether some of these gradients are of a kind not met before."""
+        _, kinds = gradients.by_kind()
+        new = not self._known_kinds.issuperset(kinds)
+        self._known_kinds.update(kinds)
+        return new
+
     def know(self, bucket: Bucket) -> None:
         """Give the copies of a bucket their places in the table of operators."""
         _, kinds = bucket.gradients.by_kind()
-        if self._known_kinds.issuperset(kinds):
-            return
-        self._known_kinds.update(kinds)
         for copy in (_copy_in, _copy_back):
             for kind in kinds:
                 self.insertion.operator(copy(kind))
@@ -173,12 +177,14 @@ class _Plan:
     ) -> "_Plan":
         """Reserve the numbers; let operators take their places bucket by bucket."""
         into, collectives, back = [], [], []
+        new = communicator.meet(iteration.gradients)
         for bucket in buckets:
             rows = communicator.rows_of_work * len(bucket.gradients)
             into.append(communicator.insertion.reserve(rows))
             collectives.append(communicator.insertion.reserve(2))
             back.append(communicator.insertion.reserve(rows))
-            communicator.know(bucket)
+            if new:
+                communicator.know(bucket)
         sizes = [len(bucket.gradients) for bucket in buckets]
         first = np.cumsum([0, *sizes])
         return cls(

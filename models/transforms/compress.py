@@ -7,21 +7,22 @@ powersgd    an (m, n) gradient as (m, r) and (n, r): r (m + n) values, two produ
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 from math import prod
 
 import numpy as np
 
 from ..costs.tensors import ITEM_BYTES, dtype_of
 from ..errors import UsageError
-from ..graph import NONE, Collective, ExecutionGraph, Operator
+from ..graph import NONE, Collective, ExecutionGraph, Int64s, Operator
 from ..hardware import DeviceKind
 from .gradient_messages import Message, gradient_messages, transfer_ratio
 from .memory_sharing import COMPRESS
-from .pool import Pool
+from .pool import Pool, by_first_use
 from .registry import Parameter, Transform, Value, number, register, whole
 from .scenario import Scenario
 from .training import Gradient, iterations
-from .worker import Worker
+from .worker import Work, Worker
 
 METHODS = ("fp16", "topk", "powersgd")
 HOOK_CALLS = 4  # to, _to_copy, copy_, div_
@@ -96,13 +97,12 @@ def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph
     graph = scenario.graph
     pool = Pool(graph.collectives)
     column, duration = graph.nodes.collective.copy(), graph.nodes.duration_ns.copy()
+    ratio_of = cache(partial(transfer_ratio, scenario.costs))
     for row, message in new.items():
         old = graph.collectives[int(column[row])]
         ranks = len(old.ranks) or graph.meta.world_size
-        ratio = transfer_ratio(
-            scenario.costs,
-            (old.kind, old.message_bytes, ranks),
-            (message.kind, message.message_bytes, ranks),
+        ratio = ratio_of(
+            (old.kind, old.message_bytes, ranks), (message.kind, message.message_bytes, ranks)
         )
         if scenario.costs.device.kind is DeviceKind.CPU and dtype_of(message.dtype) == "fp16":
             ratio = 1.0  # a CPU adds halves in software: what sending saves, adding takes
@@ -116,18 +116,39 @@ def _with_hooks(scenario: Scenario, messages: list[Message], method: str) -> Sce
     """Insert the work of compressing in front of each issue and of expanding before its use."""
     worker = Worker(scenario)
     graph, on_device = scenario.graph, scenario.graph.on_device()
-    for message in messages:
-        size = scenario.graph.collectives[int(graph.nodes.collective[message.row])].message_bytes
-        elements = max(1, size // 2)
-        lane = int(graph.nodes.lane[message.issuer])
-        pack = _pass_over(elements, ("float", "c10::Half"), method)
-        worker.work(message.issuer - 1, f"{method} compress", lane, pack, HOOK_CALLS)
-        for waiter in message.waiters[:1]:
-            host = _host_of(graph, waiter) if on_device[waiter] else waiter
-            unpack = _pass_over(elements, ("c10::Half", "float"), method)
-            lane = int(graph.nodes.lane[host])
-            worker.work(host, f"{method} expand", lane, unpack, HOOK_CALLS)
+    used = [message.waiters[:1] for message in messages]
+    sizes = [graph.collectives[i].message_bytes for i in _indices(graph, messages)]
+    elements = np.array([max(1, size // 2) for size in sizes])
+    kind, distinct = by_first_use(elements)
+    packs = [_pass_over(size, ("float", "c10::Half"), method) for size in distinct]
+    unpacks = [_pass_over(size, ("c10::Half", "float"), method) for size in distinct]
+    for pair in zip(packs, unpacks, strict=True):
+        for operator in pair:  # in this order they stand in the table
+            worker.insertion.operator(operator)
+    before = np.array([message.issuer - 1 for message in messages])
+    lane = graph.nodes.lane[[message.issuer for message in messages]].astype(np.int64)
+    numbers = [_reserved(worker, 1 + len(waiters)) for waiters in used]
+    pack = Work(before, f"{method} compress", lane, HOOK_CALLS)
+    worker.works(np.concatenate([each[0] for each in numbers]), pack, kind, packs)
+    waits = np.array([bool(waiters) for waiters in used])
+    if waits.any():
+        rows = np.array([waiters[0] for waiters in used if waiters])
+        host = np.array([_host_of(graph, row) if on_device[row] else row for row in rows.tolist()])
+        unpack = Work(host, f"{method} expand", graph.nodes.lane[host].astype(np.int64), HOOK_CALLS)
+        expands = np.concatenate([each[1] for each in numbers if len(each) > 1])
+        worker.works(expands, unpack, kind[waits], unpacks)
     return worker.scenario
+
+
+def _indices(graph: ExecutionGraph, messages: list[Message]) -> list[int]:
+    rows = [message.row for message in messages]
+    indices: list[int] = graph.nodes.collective[rows].tolist()
+    return indices
+
+
+def _reserved(worker: Worker, works: int) -> list[Int64s]:
+    """Reserve the numbers of some works that follow each other."""
+    return [worker.insertion.reserve(worker.rows_of_work) for _ in range(works)]
 
 
 def _host_of(graph: ExecutionGraph, row: int) -> int:

@@ -5,6 +5,7 @@ comm                  [all_reduce] ----------^
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,10 +58,11 @@ def gradient_messages(graph: ExecutionGraph, what: str) -> list[Message]:
     join = {target: source for source, target in zip(*_ends(edges, meets), strict=True)}
     issuer = {target: source for source, target in zip(*_ends(edges, issues), strict=True)}
     backward = in_phase(graph, BACKWARD)
+    reduces = [canonical_kind(message.kind) in REDUCTIONS for message in graph.collectives]
     found = [
         Message(row, at, tuple(waiters[row]), join.get(row, NONE))
         for row, at in sorted(issuer.items())
-        if backward[at] and _reduces(graph, row)
+        if backward[at] and _reduces(graph, row, reduces)
     ]
     if not found:
         raise NeedsRecordingError(
@@ -74,10 +76,11 @@ def _ends(edges: Edges, chosen: Mask) -> tuple[list[int], list[int]]:
     return edges.source[chosen].tolist(), edges.target[chosen].tolist()
 
 
-def _reduces(graph: ExecutionGraph, row: int) -> bool:
+def _reduces(graph: ExecutionGraph, row: int, by_message: Sequence[bool]) -> bool:
     index = int(graph.nodes.collective[row])
-    kind = graph.collectives[index].kind if index != NONE else graph.name_of(row)
-    return canonical_kind(kind) in REDUCTIONS
+    if index == NONE:
+        return canonical_kind(graph.name_of(row)) in REDUCTIONS
+    return by_message[index]
 
 
 def transfer_ratio(

@@ -90,6 +90,8 @@ class _Sender:
         self.gone[[message.issuer for message in messages]] = True
         self.gone[[message.join for message in messages if message.join != NONE]] = True
         self.example = self.graph.collectives[int(self.graph.nodes.collective[self.rows[0]])]
+        joins = np.flatnonzero(self.gone & (self.graph.nodes.category == Category.JOIN))
+        self.meeting_lane = int(self.graph.nodes.lane[joins[0]]) if len(joins) else 0
         self.ranks = max(2, len(self.example.ranks) or self.graph.meta.world_size)
         self.crowded = not has_device(self.graph) and shares_cores(scenario.target, self.ranks)
         issued = self.graph.nodes.duration_ns[[message.issuer for message in messages]]
@@ -195,11 +197,7 @@ class _Sender:
 
     def _joined(self, rows: Sequence[tuple[int, int]], first: int) -> None:
         """Let all ranks' collectives start when the last of them is issued."""
-        lane = next(
-            (int(self.graph.nodes.lane[r]) for r in np.flatnonzero(self.gone).tolist()
-             if self.graph.nodes.category[r] == Category.JOIN), 0,
-        )  # fmt: skip
-        join = self.insertion.row(first, "rendezvous", lane, Category.JOIN, 0, rank=-1)
+        join = self.insertion.row(first, "rendezvous", self.meeting_lane, Category.JOIN, 0, rank=-1)
         for issue, row in rows:
             self.insertion.edge(issue, join, EdgeKind.RENDEZVOUS)
             self.insertion.edge(join, row, EdgeKind.RENDEZVOUS)

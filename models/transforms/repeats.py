@@ -118,12 +118,11 @@ def _chosen(
         weights=graph.nodes.duration_ns + 1.0,
         minlength=len(graph.names) + 1,
     )[1:]
-    timed = np.flatnonzero(path_time).tolist()
-    for base, paths in families.items():
-        layer_of = {path: layer for layer, path in enumerate(paths)}
-        for index in timed:
-            if _layer(graph.names[index], layer_of) != NONE:
-                time[base] += path_time[index]
+    family = {path: base for base, paths in families.items() for path in paths}
+    for index in np.flatnonzero(path_time).tolist():
+        above = {family[path] for path in _upwards(graph.names[index]) if path in family}
+        for base in above:
+            time[base] += path_time[index]
     # the outermost of families that hold the same time
     best = max(families, key=lambda base: (time[base], -len(base)))
     return families[best]

@@ -47,10 +47,10 @@ thead th{color:var(--soft);font-weight:600;border-bottom:1.5px solid var(--line)
  vertical-align:bottom}
 th:first-child{text-align:left;padding-left:0}
 td:last-child,th:last-child{padding-right:0}
-tbody th{font-weight:400}
+tbody th{font-weight:400;min-width:8rem}
 tbody tr:last-child>*{border-bottom:0}
-figure{margin:.5rem 0 0}
-svg.chart{width:100%;height:auto;display:block}
+figure{margin:.5rem 0 0;overflow-x:auto}
+svg.chart{width:100%;min-width:38rem;height:auto;display:block}
 svg text{fill:var(--ink);font-size:13px;font-variant-numeric:tabular-nums}
 svg .name{text-anchor:end}
 svg .faint .compute{fill:color-mix(in srgb,var(--compute) 55%,var(--card))}
@@ -86,7 +86,8 @@ footer{color:var(--soft);font-size:.85rem}
   --good:#009e73;--bad:#c0392b;--other:#7b8794;--model:#56b4e9;--default:#cc79a7}
  *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
  html{font-size:11px} body{font-size:11px} main{max-width:none;padding:0} nav{display:none}
- section.card{border:0;padding:0;margin:.8rem 0} h2,h3{break-after:avoid}
- figure,tr,.doubts,.facts{break-inside:avoid} .scroll{overflow:visible}
+ section.card{border:0;padding:0;margin:.8rem 0} h2,h3,h4,h3+p{break-after:avoid}
+ figure,tr,.doubts,.facts{break-inside:avoid}
+ .scroll,figure{overflow:visible} svg.chart{min-width:0}
  @page{margin:14mm}}
 """

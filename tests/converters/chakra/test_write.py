@@ -184,3 +184,17 @@ def test_half_a_surrogate_pair_is_refused_and_leaves_no_file(tmp_path: Path) -> 
     with pytest.raises(InputError, match="surrogate"):
         write_graph(builder.build(), tmp_path / "run.et")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_row_that_waits_for_many_shares_its_block_with_others() -> None:
+    """300 rows in a chain, the last waits for all: more edges than a block has room for."""
+    builder = GraphBuilder()
+    main = builder.lane(LaneKind.HOST, group=1, number=1)
+    for row in range(300):
+        before = range(row) if row == 299 else range(max(0, row - 1), row)
+        after = [(source, EdgeKind.HOST_ORDER, source % 7) for source in before]
+        builder.add("op", main, duration_ns=1, after=after)
+    graph = builder.build()
+    _, nodes = on_wire(graph)
+    assert [list(node.data_deps) for node in nodes[1:299]] == [[row] for row in range(1, 299)]
+    assert list(nodes[299].data_deps) == list(range(1, 300))

@@ -1,0 +1,23 @@
+"""A coded column reads as the sequence that it stands for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etsim.converters.coded import coded
+
+
+@given(st.lists(st.sampled_from("abc")))
+def test_it_reads_as_the_values_it_was_made_of(values: list[str]) -> None:
+    column = coded(values)
+    assert list(column) == values
+    assert column == values
+    assert len(column) == len(values)
+    assert [column[row] for row in range(len(column))] == values
+    assert column[1:] == values[1:]
+
+
+def test_each_distinct_value_stands_once_in_order_of_first_sight() -> None:
+    column = coded(["mm", "relu", "mm"])
+    assert column.table == ["mm", "relu"]
+    assert column.code.tolist() == [0, 1, 0]
+    assert column != ["mm", "relu", "relu"]

@@ -1,8 +1,8 @@
 """Record runs in pairs, without and with one change of memory each, for `memory_truth.py`.
 
-    python benchmarks/memory_runs.py OUT [--only NAME ...]
+    python -m etsim.benchmarks.memory_runs OUT [--only NAME ...]
 
-The batch is so large that activations, not the model, make the peak. Two steps a run: times do not
+The batch is so large that activations, not the model, make the peak. One step a run: times do not
 matter here.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from etsim.benchmarks.whatif_runs import BASE, Variant, record
+from .whatif_runs import BASE, Variant, record
 
-STEPS = 2
+STEPS = 1
 LARGE = replace(BASE, name="large", batch=16, length=64)
 VARIANTS: dict[str, Variant] = {
     variant.name: variant

@@ -89,7 +89,7 @@ def record(folder: Path, only: Sequence[str] = ()) -> None:
     }  # fmt: skip
     chosen = ["--only", *only] if only else []
     subprocess.run(
-        [sys.executable, HERE / "memory_runs.py", folder, *chosen],
+        [sys.executable, "-m", "etsim.benchmarks.memory_runs", folder, *chosen],
         env=environment, check=True, capture_output=True,
     )  # fmt: skip
 

@@ -43,14 +43,22 @@ def carried_residuals(devices: Sequence[str], judged: Callable[[str, str], Judge
 
 
 def coverage(residuals: Residuals) -> Coverage:
-    """Judge each family by the spread of the others."""
+    """Judge each family by the spread of the others.
+
+    A new device may be any of them: variances are averaged, so that one bad family counts, and
+    with n families the spread is itself uncertain by 1 + 1/n.
+    """
     spreads = {family: _spread(errors) for family, errors in residuals.items()}
     covered = []
     for family, errors in residuals.items():
         others = [spread for other, spread in spreads.items() if other != family]
-        limit = Z_90 * float(np.mean(others))
+        limit = Z_90 * _pooled(others)
         covered.append(np.mean([np.mean(np.abs(error) <= limit) for error in errors]))
-    return Coverage(float(np.mean(list(spreads.values()))), float(np.mean(covered)))
+    return Coverage(_pooled(list(spreads.values())), float(np.mean(covered)))
+
+
+def _pooled(spreads: Sequence[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(spreads)) * (1 + 1 / len(spreads))))
 
 
 def _spread(errors: list[Float64s]) -> float:

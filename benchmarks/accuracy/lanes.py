@@ -216,16 +216,18 @@ def row_knowing(op: str, gpu: str, constants: RowConstants) -> Float64s:
     return row_modelled(op, gpu, own_share(gpu), constants, host_floor_ns(op, gpu))
 
 
-def row_unseen(op: str, gpu: str) -> Float64s:
-    """Give modelled times with nothing of the device or its host known."""
+def row_unseen(op: str, gpu: str, *, host_known: bool = False) -> Float64s:
+    """Give modelled times with nothing of the device known, and of its host only if asked."""
     constants = rows_without(op, FAMILY[gpu])
-    return row_modelled(op, gpu, share_without(gpu), constants, floor_without(op, gpu))
+    floor = host_floor_ns(op, gpu) if host_known else floor_without(op, gpu)
+    return row_modelled(op, gpu, share_without(gpu), constants, floor)
 
 
-def row_errors(op: str) -> dict[str, float]:
+def row_errors(op: str, *, host_known: bool = False) -> dict[str, float]:
     """Give each device's median error, per cent."""
     return {
-        gpu: float(np.median(ape(row_unseen(op, gpu), row_case(op, gpu)[1]))) for gpu in ROW_DEVICES
+        gpu: float(np.median(ape(row_unseen(op, gpu, host_known=host_known), row_case(op, gpu)[1])))
+        for gpu in ROW_DEVICES
     }
 
 

@@ -27,6 +27,7 @@ DEVICE = {
     "Tesla_V100-PCIE-32GB": "V100",
 }  # fmt: skip
 KERNEL_NS = 2500.0  # the shortest kernel of a stream that is never empty
+SMALL_CARD_W = 75.0  # what a slot supplies: no cable, no active cooling
 MOVING_NODES = {"contiguous", "dropout", "EMBEDDING"}
 Primitive = tuple[str, tuple[int, ...]]
 
@@ -150,17 +151,43 @@ def neusight_errors() -> list[float]:
 
 
 def scaled_errors() -> list[float]:
-    """Give errors with one other model measured on the target, a mean over the choices of it."""
+    """Give errors with one other model measured on the target, a mean over the choices of it.
+
+    The scale that the other model tells is believed as far as scales of one device agree.
+    """
     rows = predictions()
     found = []
     for row in rows:
         others = [o for o in rows if o.gpu == row.gpu and o.model != row.model]
-        scales = [other.measured_ms / other.predicted_ms for other in others]
-        if scales:
+        if others:
+            believed = reliability(row.gpu)
+            scales = [(o.measured_ms / o.predicted_ms) ** believed for o in others]
             found.append(
                 float(np.mean([_ape(row.predicted_ms * s, row.measured_ms) for s in scales]))
             )
     return found
+
+
+@cache
+def reliability(gpu: str) -> float:
+    """Give how far one model's scale holds for the device: τ² / (τ² + ω²), none of its own rows.
+
+    τ² is the variance of scales between devices; ω² that between models of one device, taken from
+    devices of the same kind: small cards throttle as they warm up, so their scales differ by run.
+    """
+    scales: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in predictions():
+        if FAMILY[row.gpu] != FAMILY[gpu]:
+            scales[row.gpu][row.model].append(float(np.log(row.measured_ms / row.predicted_ms)))
+    means = {one: [float(np.mean(logs)) for logs in of.values()] for one, of in scales.items()}
+    alike = [one for one in means if _is_small(one) == _is_small(gpu)] or list(means)
+    within = float(np.mean([np.var(means[one], ddof=1) for one in alike]))
+    between = float(np.var([np.mean(logs) for logs in means.values()], ddof=1))
+    return between / (between + within)
+
+
+def _is_small(gpu: str) -> bool:
+    return machine(gpu).device.tdp_w <= SMALL_CARD_W
 
 
 def _ape(predicted: float, measured: float) -> float:

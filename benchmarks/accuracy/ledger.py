@@ -207,7 +207,7 @@ software versions of one library differ by 1-10 % on one device. Not reached, an
   in memory with shapes whose weights stay in its 96 MB cache, and no dimension tells which.
 - **whole step of the pair**: bert-small is bound by hosts of unknown speed (11 % off both ways),
   which no kernel model can mend; Qwen, bound by its device, is 1-6 % off.
-- **softmax, layernorm** are reached; a part of what is left is the host's: P100's takes 61 us a call
+- **softmax, layernorm** are reached; part of what is left is the host's: P100's takes 61 us a call
   where the others' median is 33, MI100's 29 where theirs is 48 (the lines with its time known).
 - **interval of elementwise rows**: five devices are 1-3 % off, MI100 with another vendor, host and
   library 12 %; five that agree cannot foretell the sixth.

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from ..converters.ascend.folders import find_runs
 from ..converters.chakra import is_chakra, read_graph
 from ..converters.files import FileKind, kind_of, read_bytes
 from ..converters.ranks import expand
@@ -79,12 +78,18 @@ def named_paths(specs: Sequence[str], option: str) -> list[Path]:
     """Expand specs given with an option; a folder of Ascend's profiler stands for its trace."""
     found: dict[Path, None] = {}
     for spec in specs:
-        runs = find_runs(Path(spec)) if Path(spec).is_dir() else []
-        named = [run.trace_view for run in runs] or expand([spec], option)
-        for path in named:
-            inside = [run.trace_view for run in find_runs(path)] if path.is_dir() else [path]
-            found.update(dict.fromkeys(inside or [path]))
+        for path in _ascend_traces(Path(spec)) or expand([spec], option):
+            found.update(dict.fromkeys(_ascend_traces(path) or [path]))
     return list(found)
+
+
+def _ascend_traces(folder: Path) -> list[Path]:
+    """Give the traces of a folder that Ascend's profiler wrote, none of any other path."""
+    if not folder.is_dir():
+        return []
+    from ..converters.ascend.folders import find_runs  # noqa: PLC0415  # only for folders
+
+    return [run.trace_view for run in find_runs(folder)]
 
 
 def _load(path: Path, *, salvage: bool) -> list[Recording]:

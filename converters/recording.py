@@ -1,11 +1,14 @@
 """A recorded rank: its graph, and when the profiler itself held the process up."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..models.graph import ExecutionGraph, Int64s
-from .event_table import EventTable
+
+if TYPE_CHECKING:  # an .et is read without the readers of traces
+    from .event_table import EventTable
 
 
 def _no_times() -> Int64s:
@@ -28,6 +31,6 @@ class Recording:
     overhead: Overhead = field(default_factory=Overhead)
 
 
-def overhead_of(events: EventTable) -> Overhead:
+def overhead_of(events: "EventTable") -> Overhead:
     """Give the profiler's own work from a trace's `overhead` events."""
     return Overhead(events.start_ns, events.end_ns)

@@ -7,9 +7,6 @@ import msgspec
 from ...models.errors import InputError, TraceFormatError
 from ...models.graph import ExecutionGraph
 from . import own
-from .assemble import assemble
-from .edited import read_edited
-from .foreign import read_foreign
 from .frames import Frames, framed, load
 from .messages import Attributes, read_metadata
 from .tables import Tables, decode_tables
@@ -35,6 +32,9 @@ def read_graph(path: Path) -> ExecutionGraph:
 
 
 def _read_foreign(frames: Frames, attributes: Attributes, path: Path) -> ExecutionGraph:
+    from .assemble import assemble  # noqa: PLC0415  # etsim's own files are the usual ones
+    from .foreign import read_foreign  # noqa: PLC0415
+
     nodes, remarks = read_foreign(frames, path)
     return assemble(nodes, attributes, path, remarks)
 
@@ -42,6 +42,8 @@ def _read_foreign(frames: Frames, attributes: Attributes, path: Path) -> Executi
 def _read_changed(
     frames: Frames, attributes: Attributes, tables: Tables, path: Path
 ) -> ExecutionGraph:
+    from .edited import read_edited  # noqa: PLC0415  # as above
+
     written = attributes.get("etsim_nodes")
     try:
         graph = read_edited(frames, tables, written if isinstance(written, int) else 0, path)

@@ -22,6 +22,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.mark.parametrize(
     "unneeded",
     [
+        "etsim.converters.ascend",
+        "etsim.converters.event_table",
         "etsim.converters.kineto",
         "etsim.converters.link",
         "etsim.converters.nsys",

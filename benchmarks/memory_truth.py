@@ -2,12 +2,13 @@
 
     python -m etsim.benchmarks.memory_truth [--runs DIR] [--write]
 
-Both are the peak of the tensors' lives in an execution trace, one edited, one recorded. Without
---runs the pairs are recorded first (benchmarks/memory_runs.py, CPU). --write puts the table into
-docs/whatif.md.
+Both are the peak of the tensors' lives in an execution trace, one edited, one recorded; beside
+them what PyTorch's allocator says of the run with the change. Without --runs the pairs are
+recorded first (benchmarks/memory_runs.py, CPU). --write puts the table into docs/whatif.md.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -69,12 +70,17 @@ CASES = (
 
 @dataclass(frozen=True)
 class Truth:
-    """Peaks in bytes: of the run without the change, as followed, and as recorded with it."""
+    """Peaks in bytes: of the run without the change, as followed, and as recorded with it.
+
+    Attributes:
+        allocated: what the allocator says of the run with the change.
+    """
 
     case: Case
     before: int
     followed: Memory
     recorded: Memory
+    allocated: int
 
     @property
     def error(self) -> float:
@@ -117,20 +123,23 @@ def truth(folder: Path, case: Case) -> Truth:
         if second := second_run(asked):
             asked = paired(asked, graph(folder, case.source), graph(folder, second))
         followed = asked(followed)
-    return Truth(case, before, memory_after(followed), memory_after(scenario(folder, case.target)))
+    recorded = memory_after(scenario(folder, case.target))
+    allocated = int(json.loads((folder / f"{case.target}.allocated.json").read_text()))
+    return Truth(case, before, memory_after(followed), recorded, allocated)
 
 
 def table(found: Sequence[Truth]) -> str:
     """Give the table as markdown."""
     rows = [
         f"| {t.case.told} | `{' '.join(t.case.asked)}` | {t.before / 1e6:.1f} "
-        f"| {t.recorded.peak_bytes / 1e6:.1f} | {t.followed.peak_bytes / 1e6:.1f} "
-        f"| {100 * t.error:+.1f} % |"
+        f"| {t.allocated / 1e6:.1f} | {t.recorded.peak_bytes / 1e6:.1f} "
+        f"| {t.followed.peak_bytes / 1e6:.1f} | {100 * t.error:+.1f} % |"
         for t in found
     ]
     head = (
-        "| change | `--apply` | without, MB | recorded with, MB | followed, MB | error |\n"
-        "|---|---|--:|--:|--:|--:|"
+        "| change | `--apply` | without, MB | allocated with, MB | recorded, MB | followed, MB "
+        "| error |\n"
+        "|---|---|--:|--:|--:|--:|--:|"
     )
     return "\n".join((head, *rows))
 

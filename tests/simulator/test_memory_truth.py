@@ -25,4 +25,5 @@ def test_followed_memory_is_that_of_the_run_recorded_with_the_change(
     case: Case, runs: Path
 ) -> None:
     found = truth(runs, case)
+    assert found.recorded.peak_bytes == pytest.approx(found.allocated, rel=LARGEST_ERROR)
     assert abs(found.error) < AMBIGUOUS.get(case.told, LARGEST_ERROR)

@@ -174,10 +174,10 @@ def _backward(run: _Recorder, layer: int) -> None:
             run.work(_operator("aten::add_", HIDDEN, HIDDEN, ()), 15)
 
 
-def _optimizer(run: _Recorder) -> None:
+def _optimizer(run: _Recorder, layers: int) -> None:
     run.host("Optimizer.step#AdamW.step", 20 * US, Category.ANNOTATION)
     shapes = [s for i, o in LINEARS for s in ((o, i),)] + [(WIDTH,), (WIDTH,)]
-    for _ in range(LAYERS):
+    for _ in range(layers):
         for shape in shapes:
             for name in ("aten::mul_", "aten::lerp_", "aten::addcdiv_"):
                 run.work(_operator(name, shape, shape), 5)
@@ -201,7 +201,7 @@ def _step(run: _Recorder, number: int, layers: int) -> None:
         _backward(run, layer)
     run.on(run.main)
     run.place = {"phase": "optimizer"}
-    _optimizer(run)
+    _optimizer(run, layers)
     run.place = {}
     end = run.host("end", 1 * US, Category.SYNC)
     run.builder._edges[end].append((run.kernel, EdgeKind.SYNC, 0))
@@ -224,10 +224,10 @@ def training_run(rows: int, layers: int = LAYERS) -> ExecutionGraph:
     return builder.build()
 
 
-def data_parallel_run(rows: int, ranks: int = 2) -> ExecutionGraph:
+def data_parallel_run(rows: int, ranks: int = 2, layers: int = LAYERS) -> ExecutionGraph:
     """Give a merged run of some ranks under DDP, as if recorded so; rows of all ranks together."""
     machine = load(MACHINE)
-    alone = Scenario(training_run(rows // ranks), machine, machine)
+    alone = Scenario(training_run(rows // ranks, layers), machine, machine)
     one = parse_asked(f"ddp:ranks={ranks},link=ib400")(alone).graph
     return merge_ranks([_of_rank(one, rank) for rank in range(ranks)])
 

@@ -120,7 +120,7 @@ def test_a_long_run_of_rows_is_bridged_with_all_its_lags() -> None:
 
 def test_a_stream_and_its_launches_are_bridged_by_all_their_ways() -> None:
     """Kernels wait for their launch and the kernel before: as many lengths of ways as rows."""
-    graph = training_run(layers=10, steps=2, device=True)
+    graph = training_run(layers=20, steps=3, device=True)
     gone = ~np.isin(graph.nodes.category, (Category.ORIGIN, Category.ANNOTATION, Category.SYNC))
     assert edges_of(without(graph, gone)) == edges_without(graph, gone.tolist())
 

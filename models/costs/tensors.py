@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TypeGuard
 
 from ..graph import Dims, Operator
 
@@ -54,7 +55,7 @@ class Tensor:
 
     Attributes:
         stored_elements: without dimensions that are only expanded.
-        strides: of the dimensions longer than 1, None where they were not recorded.
+        strides: None where they were not recorded.
     """
 
     shape: tuple[int, ...]
@@ -72,32 +73,38 @@ class Tensor:
         """Give the bytes that memory really holds."""
         return self.stored_elements * ITEM_BYTES[self.dtype]
 
-    @property
-    def is_dense(self) -> bool:
-        """Tell whether the elements lie without gaps or repeats, in whatever order."""
-        if self.strides is None:
-            return True
-        long = (size for size in self.shape if size != 1)
-        expected = 1
-        for stride, size in sorted(zip(self.strides, long, strict=True)):
-            if stride != expected:
-                return False
-            expected *= size
-        return True
-
 
 def walk_together(tensors: list[Tensor]) -> bool:
     """Tell whether one pass over memory visits the same elements of all tensors.
 
     Then PyTorch's elementwise kernels load several at once; else they compute the place of each.
     """
-    many = [tensor for tensor in tensors if tensor.elements > 1]
-    shapes = {tuple(size for size in tensor.shape if size != 1) for tensor in many}
-    orders = {tensor.strides for tensor in many if tensor.strides is not None}
-    return len(shapes) <= 1 and len(orders) <= 1 and all(tensor.is_dense for tensor in many)
+    layouts = {(tensor.shape, tensor.strides) for tensor in tensors if tensor.elements > 1}
+    steps = {_steps(shape, strides) for shape, strides in layouts}
+    shapes = {tuple(size for size, _ in each) for each in steps}
+    recorded = {each for each in steps if all(stride is not None for _, stride in each)}
+    return len(shapes) <= 1 and len(recorded) <= 1 and all(map(_is_dense, recorded))
 
 
-def _is_shape(dims: Dims) -> bool:
+def _steps(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None
+) -> tuple[tuple[int, int | None], ...]:
+    """Give size and stride of the dimensions longer than 1: of others no stride counts."""
+    places = zip(shape, strides or (None,) * len(shape), strict=True)
+    return tuple((size, stride) for size, stride in places if size != 1)
+
+
+def _is_dense(steps: tuple[tuple[int, int | None], ...]) -> bool:
+    """Tell whether elements lie without gaps or repeats, in whatever order."""
+    expected = 1
+    for stride, size in sorted((stride or 0, size) for size, stride in steps):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _is_shape(dims: Dims) -> TypeGuard[tuple[int, ...]]:
     return isinstance(dims, tuple) and all(isinstance(size, int) for size in dims)
 
 
@@ -105,13 +112,7 @@ def _tensor(dims: tuple[int, ...], dtype: str, strides: Dims) -> Tensor:
     if not (isinstance(strides, tuple) and len(strides) == len(dims)):
         return Tensor(dims, dtype, prod(dims))
     stored = prod(size for size, stride in zip(dims, strides, strict=True) if stride != 0)
-    steps = tuple(
-        stride
-        for size, stride in zip(dims, strides, strict=True)
-        if size != 1 and isinstance(stride, int)
-    )
-    whole = len(steps) == sum(size != 1 for size in dims)
-    return Tensor(dims, dtype, stored, steps if whole else None)
+    return Tensor(dims, dtype, stored, strides if _is_shape(strides) else None)
 
 
 def _argument(dims: Dims, type_name: str, strides: Dims, default: str) -> tuple[Tensor, ...]:

@@ -198,17 +198,22 @@ def calls_of(job: Callable[[], object]) -> int:
         "accumulate:steps=2", "ddp:ranks=2,link=1GB/s,bucket=1GB",
     ],
 )  # fmt: skip
-def test_a_run_of_ten_times_the_layers_takes_as_many_python_steps(asked: str) -> None:
-    """The steps of training and the kinds of operators are the same; only the rows are more."""
+def test_a_run_of_ten_times_the_layers_takes_about_as_many_python_steps(asked: str) -> None:
+    """The steps of training and the kinds of operators are the same; only the rows are more.
+
+    Runs of removed rows are ten times as long: they take log2(10) rounds more.
+    """
+    applied(training_run(device=True), asked)  # what is read once
     few, many = (
         calls_of(partial(applied, graph, asked))
         for graph in (training_run(layers, device=True, modules=False) for layers in (6, 60))
     )
-    assert many < 1.2 * few
+    assert many < 1.4 * few
 
 
 def test_four_times_the_steps_take_less_than_twice_the_python_steps() -> None:
     """Layers are found by their modules, the optimizer's share by its operators."""
+    applied(training_run(4, device=True), "layers:to=6")  # what is read once
     few, many = (
         calls_of(partial(applied, training_run(4, steps, device=True), "layers:to=6"))
         for steps in (2, 8)

@@ -9,6 +9,7 @@ from ..models.errors import NeedsRecordingError
 from ..models.graph import NONE, Category, ExecutionGraph
 from ..models.work_columns import with_work
 from .blocks import file_blocks
+from .collector import collector_paused
 from .et_only import graph_without_times
 from .execution_trace import ExecutionTrace, read_execution_trace
 from .join import Join, join
@@ -117,6 +118,7 @@ def _distributed_info(path: Path, data: bytes | None) -> re.Match[bytes] | None:
     return None
 
 
+@collector_paused()
 def convert(sources: Sources, *, allow_partial: bool = False, salvage: bool = False) -> Converted:
     """Convert one rank's files.
 

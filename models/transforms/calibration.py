@@ -50,7 +50,8 @@ def calibrated(scenario: Scenario) -> Calibration:
     fixed = 0 if has_device(graph) else dispatch_ns(graph)
     if not len(rows) or not (measured > 0).any():
         return Calibration(scenario, measured=False, dispatch_ns=fixed, by_class={}, overall=1.0)
-    unique, kind = np.unique(graph.nodes.operator[rows], return_inverse=True)
+    used = np.bincount(graph.nodes.operator[rows], minlength=len(graph.operators)) > 0
+    unique, kind = np.flatnonzero(used), (np.cumsum(used) - 1)[graph.nodes.operator[rows]]
     works = [work_of(graph.operators[operator]) for operator in unique.tolist()]
     model = estimate(scenario.costs, works).time_ns[kind]
     residual = np.maximum(measured - fixed, 1.0) / model

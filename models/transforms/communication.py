@@ -25,6 +25,7 @@ from ..graph import (
 )
 from .buckets import Bucket
 from .gradients import Gradients, Kind
+from .lanes import Latest
 from .links import shares_cores
 from .training import Iteration
 from .worker import Work, Worker
@@ -44,6 +45,7 @@ class Communicator(Worker):
     ranks: int = 1
     _lanes: dict[int, int] = field(default_factory=dict)
     _known_kinds: set[Kind] = field(default_factory=set)
+    _on_lane: Latest | None = None
 
     @property
     def crowded(self) -> bool:
@@ -96,6 +98,12 @@ class Communicator(Worker):
         else:
             self.insertion.edge(issue, row, EdgeKind.HANDOVER, WAKE_NS)
         return row
+
+    def on_lane(self) -> Latest:
+        """Give who tells which rows stand around a row on its lane."""
+        if self._on_lane is None:
+            self._on_lane = Latest.of(self.base.graph.nodes.lane)
+        return self._on_lane
 
     def meet(self, gradients: Gradients) -> bool:
         """Tell whether some of these gradients are of a kind not met before."""

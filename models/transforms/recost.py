@@ -8,6 +8,7 @@ for device rows. Rows that were never measured keep duration 0: their new operat
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ from .scenario import Scenario
 Float64s = NDArray[np.float64]
 Change: TypeAlias = Callable[[Operator], Operator]
 IDLE_CLASSES = (WorkClass.FREE, WorkClass.COLLECTIVE)
+MOST_OPERATORS = 1 << 16  # of which the work is kept
 DEFAULT_DISPATCH_NS = 5000  # eager PyTorch: 3 to 10 us an operator
 
 
@@ -67,6 +69,7 @@ def need_shapes(graph: ExecutionGraph, what: str) -> None:
         )
 
 
+@lru_cache(maxsize=MOST_OPERATORS)
 def _amount(operator: Operator) -> float:
     if not operator.input_shapes or not is_known(operator):
         return 0.0

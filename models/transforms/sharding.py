@@ -175,7 +175,7 @@ def _gathers(
     prefetch: bool,
 ) -> None:
     """Insert a gather in front of each use, issued where the use before begins."""
-    graph, on_lane = communicator.base.graph, communicator.on_lane
+    graph, on_lane = communicator.base.graph, communicator.on_lane()
     for number, ((first, last), bucket) in enumerate(uses):
         issued = uses[number - 1][0][0] if prefetch and number else first
         before = max(0, issued - 1)

@@ -50,7 +50,6 @@ class Worker:
     calibration: Calibration = field(init=False)
     on_device: bool = field(init=False)
     kernels: Int64s = field(init=False)
-    on_lane: Latest = field(init=False)
     _dispatch_ns: int = field(init=False)
     _launch_ns: int = field(init=False)
     _kernel_of_rank: Latest = field(init=False)
@@ -64,7 +63,6 @@ class Worker:
         self.kernels = np.flatnonzero(graph.nodes.category == Category.KERNEL)
         self._dispatch_ns = dispatch_ns(graph)
         self._launch_ns = median_launch_ns(graph)
-        self.on_lane = Latest.of(graph.nodes.lane)
         self._kernel_of_rank = Latest.of(graph.nodes.rank, self.kernels)
         self._prices = {}
 

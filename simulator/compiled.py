@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import ParamSpec, TypeVar
 
 WORTH_COMPILING = 3_000_000  # row-scenarios (reference measurement: 0.56-0.65 s start-up)
+WORTH_ONCE_STARTED = 300_000  # when another job has paid for that: one more kernel, some 50 ms
 
 # Times are never NaN and a zero's sign tells nothing: maxima become one instruction, no result
 # changes.
@@ -27,7 +28,8 @@ def has_numba() -> bool:
 
 def pays(row_scenarios: int) -> bool:
     """Tell whether a job is large enough for compiled kernels, and they can be had."""
-    return row_scenarios > WORTH_COMPILING and has_numba()
+    worth = WORTH_ONCE_STARTED if compiled.cache_info().currsize else WORTH_COMPILING
+    return row_scenarios > worth and has_numba()
 
 
 @cache

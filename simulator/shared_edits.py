@@ -1,14 +1,15 @@
 """One edit for many machines: a what-if is applied once to all targets that it cannot tell apart.
 
-An edit is a pure function of graph and machines. It runs on one target whose device and host note
-which of their figures are read; another target with the same values there, the same links and the
-same calibration gets the same graph, or the same refusal, without running it again.
+An edit is a pure function of graph and machines. It runs on one target that notes which of its
+figures are read; another target with the same values there gets the same graph, or the same
+refusal, without running it again. A name and a price decide no graph.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from ..models.errors import EtsimError
 from ..models.graph import ExecutionGraph
@@ -16,6 +17,17 @@ from ..models.hardware import Device, Hardware, Host, Link
 from ..models.transforms.scenario import Scenario
 
 Edit = Callable[[Scenario], Scenario]
+MAY_DECIDE = ("links", "calibration", "defaulted")  # of the machine beside its device and host
+
+
+class _NotingHardware(Hardware):
+    """A machine that notes which of its fields are read."""
+
+    __slots__ = ("noted",)
+    noted: set[str]
+
+    def __getattribute__(self, name: str) -> object:
+        return _read(self, name)
 
 
 class _NotingDevice(Device):
@@ -38,7 +50,7 @@ class _NotingHost(Host):
         return _read(self, name)
 
 
-def _read(part: Device | Host, name: str) -> object:
+def _read(part: Hardware | Device | Host, name: str) -> object:
     # A copy has nothing to note in: whoever made it has read all fields of what it was made from.
     with suppress(AttributeError):
         object.__getattribute__(part, "noted").add(name)
@@ -51,28 +63,26 @@ class _Seen:
 
     Attributes:
         before: kept, so that its identity stays its own.
-        device, host: values by figure read.
+        machine, device, host: values by field read.
         made: the graph, or why there is none.
-        links, suffix: of the target after the edit; what its name got appended.
+        links: of the target after the edit, None where it left them.
+        suffix: what the target's name got appended.
     """
 
     before: ExecutionGraph
-    target: Hardware
+    machine: Mapping[str, object]
     device: Mapping[str, object]
     host: Mapping[str, object]
     made: ExecutionGraph | EtsimError
-    links: tuple[Link, ...] = ()
+    links: tuple[Link, ...] | None = None
     suffix: str = ""
 
     def alike(self, target: Hardware) -> bool:
         """Tell whether the edit cannot tell this target from the one that it ran on."""
-        seen = self.target
         return (
-            all(getattr(target.device, name) == value for name, value in self.device.items())
-            and all(getattr(target.host, name) == value for name, value in self.host.items())
-            and target.links == seen.links
-            and target.calibration == seen.calibration
-            and target.defaulted == seen.defaulted
+            _has(target.device, self.device)
+            and _has(target.host, self.host)
+            and _has(target, self.machine)
         )
 
     def applied(self, scenario: Scenario) -> Scenario:
@@ -84,9 +94,13 @@ class _Seen:
         if isinstance(self.made, EtsimError):
             raise self.made
         target = scenario.target
-        if self.links != target.links or self.suffix:
+        if self.links is not None:
             target = replace(target, name=target.name + self.suffix, links=self.links)
         return replace(scenario, graph=self.made, target=target)
+
+
+def _has(part: Hardware | Device | Host, values: Mapping[str, object]) -> bool:
+    return all(getattr(part, name) == value for name, value in values.items())
 
 
 @dataclass(slots=True)
@@ -124,64 +138,56 @@ class SharedEdits:
 def _noted(edit: Edit, scenario: Scenario, known: list[_Seen]) -> Scenario:
     """Run an edit on a target that notes what is read; add to `known` what others may take."""
     target = scenario.target
-    device, host = _noting_device(target.device), _noting_host(target.host)
-    watched = replace(scenario, target=replace(target, device=device, host=host))
+    watched = _noting(target)
     try:
-        after = edit(watched)
+        after = edit(replace(scenario, target=watched))
     except EtsimError as error:
         if target.name not in error.line():  # else it is this target's own
-            known.append(_seen(scenario, device, host, error))
+            known.append(_seen(scenario, watched, error))
         raise
     changed = after.target
-    if changed.device is not device or changed.host is not host:  # another machine
-        return replace(after, target=_unwatched(changed, scenario.target, device, host))
-    if changed.name.startswith(target.name):
-        known.append(_seen(scenario, device, host, after))
-    return replace(after, target=replace(changed, device=target.device, host=target.host))
+    if changed is watched:
+        seen = _seen(scenario, watched, after.graph)
+    elif changed.device is not watched.device or changed.host is not watched.host:
+        return replace(after, target=_plain(changed))  # another machine: each is asked anew
+    else:
+        suffix = changed.name.removeprefix(target.name)
+        seen = replace(_seen(scenario, watched, after.graph), links=changed.links, suffix=suffix)
+    known.append(seen)
+    return replace(seen.applied(scenario), source=after.source)
 
 
-def _seen(
-    scenario: Scenario, device: _NotingDevice, host: _NotingHost, made: Scenario | EtsimError
-) -> _Seen:
+def _seen(scenario: Scenario, watched: _NotingHardware, made: ExecutionGraph | EtsimError) -> _Seen:
     target = scenario.target
-    after = made if isinstance(made, Scenario) else None
-    return _Seen(
-        before=scenario.graph,
-        target=target,
-        device=_figures(target.device, object.__getattribute__(device, "noted")),
-        host=_figures(target.host, object.__getattribute__(host, "noted")),
-        made=made.graph if isinstance(made, Scenario) else made,
-        links=after.target.links if after else (),
-        suffix=after.target.name.removeprefix(target.name) if after else "",
-    )
+    noted = [
+        {one.name: getattr(part, one.name) for one in fields(part) if one.name in _notes(watching)}
+        for part, watching in (
+            (target, watched), (target.device, watched.device), (target.host, watched.host),
+        )
+    ]  # fmt: skip
+    machine = {name: value for name, value in noted[0].items() if name in MAY_DECIDE}
+    return _Seen(scenario.graph, machine, noted[1], noted[2], made)
 
 
-def _figures(part: Device | Host, noted: set[str]) -> dict[str, object]:
-    return {one.name: getattr(part, one.name) for one in fields(part) if one.name in noted}
+def _notes(watching: Hardware | Device | Host) -> frozenset[str]:
+    notes: set[str] = object.__getattribute__(watching, "noted")
+    return frozenset(notes)
 
 
-def _noting_device(device: Device) -> _NotingDevice:
-    noting = _NotingDevice(**{one.name: getattr(device, one.name) for one in fields(device)})
-    object.__setattr__(noting, "noted", set())  # frozen, but for this
-    return noting
+def _noting(target: Hardware) -> _NotingHardware:
+    """Give the machine with parts that note what is read; frozen, but for the notes."""
+    device, host = _NotingDevice(**_values(target.device)), _NotingHost(**_values(target.host))
+    watched = _NotingHardware(**{**_values(target), "device": device, "host": host})
+    for part in (watched, device, host):
+        object.__setattr__(part, "noted", set())
+    return watched
 
 
-def _noting_host(host: Host) -> _NotingHost:
-    noting = _NotingHost(**{one.name: getattr(host, one.name) for one in fields(host)})
-    object.__setattr__(noting, "noted", set())
-    return noting
-
-
-def _unwatched(hardware: Hardware, target: Hardware, device: Device, host: Host) -> Hardware:
+def _plain(hardware: Hardware) -> Hardware:
     """Give a machine that an edit put in the target's place, free of what notes."""
-    plain_device = target.device if hardware.device is device else _plain_device(hardware.device)
-    plain_host = target.host if hardware.host is host else _plain_host(hardware.host)
-    return replace(hardware, device=plain_device, host=plain_host)
+    device, host = Device(**_values(hardware.device)), Host(**_values(hardware.host))
+    return Hardware(**{**_values(hardware), "device": device, "host": host})
 
 
-def _plain_device(device: Device) -> Device:
-    return Device(**{one.name: getattr(device, one.name) for one in fields(device)})
-
-
-def _plain_host(host: Host) -> Host:
-    return Host(**{one.name: getattr(host, one.name) for one in fields(host)})
+def _values(part: Hardware | Device | Host) -> dict[str, Any]:
+    return {one.name: getattr(part, one.name) for one in fields(part)}

@@ -22,7 +22,7 @@ from .sweep_totals import holds_exactly, totals_on
 
 NS_PER_HOUR = 3_600 * 10**9
 MOST_CHANGES = 8  # sets of what-ifs in a block
-MOST_GRAPHS = 8  # held at once
+MOST_ROWS = 4_000_000  # of graphs held at once: about 1 GB
 MOST_POINTS = 256  # in a block: a pass over so many is as quick as any
 TASKS_A_WORKER = 4
 CLUSTER_WORKERS = 16  # taken for granted of a cluster, which does not say
@@ -124,8 +124,8 @@ class _Block:
             self._edits.forget(1 + _in_common(before, changes))
             for place in by_changes[changes]:
                 self._ask(place)
-            self._answer_waiting()
             before = changes
+        self._answer_waiting()
         return [result for result in self._results if result is not None]
 
     def _ask(self, place: int) -> None:
@@ -136,7 +136,7 @@ class _Block:
             self._results[place] = _failed(self._points[place], error)
             return
         self._waiting.setdefault(id(scenario.graph), []).append((place, scenario))
-        if len(self._waiting) > MOST_GRAPHS:
+        if sum(len(group[0][1].graph) for group in self._waiting.values()) > MOST_ROWS:
             self._answer_waiting()
             self._edits.forget(0)
 

@@ -154,6 +154,7 @@ def test_few_scenarios_of_a_small_graph_never_import_numba(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(compiling, "has_numba", lambda: True)
+    compiling.compiled.cache_clear()  # as in a process that has not started it
     assert not compiling.pays(compiling.WORTH_COMPILING)
     assert compiling.pays(compiling.WORTH_COMPILING + 1)
 

@@ -145,6 +145,26 @@ def test_what_an_edit_reads_of_a_machine_parts_the_graphs(monkeypatch: pytest.Mo
     assert counts["offload"] == 3
 
 
+def test_an_edit_that_reads_nothing_of_machines_is_shared_by_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A faster host: one graph for machines of unlike links; a faster link leaves the run's own."""
+    counts: Counter[str] = Counter()
+    for home, name in ((sweep, "parse_asked"), (sweep_totals, "scenario_totals")):
+        counted(monkeypatch, counts, home, name)
+    asked = points_of(["h100-sxm", "a100-sxm-80gb", "l4"], {}, [["", "link:2", "host:2"]])
+    run = Run((graph_of(True, True),), load("mi300x"))
+    assert not any(answer.fault for answer in evaluate(run, asked))
+    assert counts == {"parse_asked": 3 + 1, "scenario_totals": 2}
+
+
+def test_a_graph_too_large_to_wait_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "MOST_ROWS", 1)
+    run = Run((graph_of(True, True),), load("h100-sxm"))
+    asked = points_of(["l4", "a100-sxm-80gb"], {}, [["", "layers:to=3"], ["", "host:2"]])
+    assert evaluate(run, asked) == one_by_one(run, asked)
+
+
 def test_a_refusal_is_shared_too(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: Counter[str] = Counter()
     counted(monkeypatch, counts, sweep, "parse_asked")

@@ -7,11 +7,14 @@ of them. Files are OUT/<variant>.<round>.et.json and so on; data-parallel ones h
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -132,7 +135,7 @@ def trainer(variant: Variant) -> Callable[[], None]:
 
 
 def record(out: Path, variant: Variant, round_: int, steps: int) -> None:
-    """Train, and record some steps."""
+    """Train, and record some steps: with wall times, and of one process its CPU time as well."""
     step = trainer(variant)
     for _ in range(WARM_STEPS):
         step()
@@ -140,10 +143,15 @@ def record(out: Path, variant: Variant, round_: int, steps: int) -> None:
         if distributed.is_initialized():
             distributed.barrier()  # starting a recorder takes each rank its own time
         recording.mark()
+        marks_ns = [time.process_time_ns()]
         for number in range(steps):
             with record_function(f"step_{number}"):
                 step()
             recording.mark()
+            marks_ns.append(time.process_time_ns())
+    if not distributed.is_initialized():
+        cpu = {"steps_ns": [end - begin for begin, end in pairwise(marks_ns)]}
+        (out / f"{variant.name}.{round_}.cpu.json").write_text(json.dumps(cpu))
 
 
 def run_rank(rank: int, rendezvous: str, out: Path, rounds: range, steps: int) -> None:

@@ -4,7 +4,8 @@
 
 Without --runs the pairs are recorded first (benchmarks/whatif_runs.py, CPU, gloo). A change is the
 ratio of step times with and without, each the fastest step of all rounds: other load only ever
-adds time. --write puts the table into docs/whatif.md.
+adds time. Between runs of one process it is CPU time, from which other load takes little. --write puts the
+table into docs/whatif.md.
 """
 
 import argparse
@@ -28,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "whatif.md"
 # Of a small machine shared with others; two ranks on its two cores wait for each other's rivals.
 NOISE, NOISE_OF_RANKS = 0.1, 0.25
+WALL = ("wall", "wall.0")  # of one process, of the first of several
 BEGIN, END = "<!-- truth: begin -->", "<!-- truth: end -->"
 
 
@@ -110,28 +112,35 @@ def graphs(folder: Path, variant: str, round_: int, ranks: int) -> list[Executio
     return [convert(source).graph for source in sources]
 
 
-def step_ns(folder: Path, variant: str, round_: int, ranks: int) -> float:
-    """Give the fastest step of a variant in one round."""
-    rank = ".0" if ranks > 1 else ""
-    file = folder / f"{variant}.{round_}.wall{rank}.json"
+def step_ns(folder: Path, variant: str, round_: int, clock: str) -> float:
+    """Give the fastest step of a variant in one round by a clock: cpu, wall, wall.0 of rank 0."""
+    file = folder / f"{variant}.{round_}.{clock}.json"
     return float(min(json.loads(file.read_text())["steps_ns"]))
 
 
-def quietest(folder: Path, variant: str, ranks: int) -> int:
+def quietest(folder: Path, variant: str, clock: str) -> int:
     """Give the round in which a variant was fastest."""
-    return min(rounds_in(folder), key=lambda round_: step_ns(folder, variant, round_, ranks))
+    return min(rounds_in(folder), key=lambda round_: step_ns(folder, variant, round_, clock))
+
+
+def clocks(case: Case) -> tuple[str, str]:
+    """Give the clocks of a case's two runs: what ranks wait for each other is no CPU time."""
+    if case.ranks == case.target_ranks == 1:
+        return "cpu", "cpu"
+    return WALL[case.ranks > 1], WALL[case.target_ranks > 1]
 
 
 def truth(folder: Path, case: Case) -> Truth:
     """Predict a case from its source's quietest round; compare with its target's quietest."""
-    round_ = quietest(folder, case.source, case.ranks)
+    before, after = clocks(case)
+    round_ = quietest(folder, case.source, before)
     recorded = graphs(folder, case.source, round_, case.ranks)
     source, target = target_hardware(SOURCE, None, recorded)
     answer = whatif(recorded, source, target, [parse_asked(text) for text in case.asked])
     predicted = answer.stages[-1].predicted_ns / answer.stages[0].predicted_ns
-    before = step_ns(folder, case.source, round_, case.ranks)
-    found = quietest(folder, case.target, case.target_ranks)
-    return Truth(case, predicted, step_ns(folder, case.target, found, case.target_ranks) / before)
+    found = quietest(folder, case.target, after)
+    measured = step_ns(folder, case.target, found, after)
+    return Truth(case, predicted, measured / step_ns(folder, case.source, round_, before))
 
 
 def table(found: Sequence[Truth]) -> str:

@@ -4,8 +4,8 @@
 
 Without --runs the pairs are recorded first (benchmarks/whatif_runs.py, CPU, gloo). A change is the
 ratio of step times with and without, each the fastest step of all rounds: other load only ever
-adds time. Between runs of one process it is CPU time, from which other load takes little. --write puts the
-table into docs/whatif.md.
+adds time. Between runs of one process it is CPU time, from which other load takes little. --write
+puts the table into docs/whatif.md.
 """
 
 import argparse

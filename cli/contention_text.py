@@ -16,7 +16,10 @@ SLOWED_HEADER = ("transfer", "rank", "start ms", "alone ms", "shared ms", "times
 MOST_LINKS = 10
 
 contention_option: Callable[[F], F] = click.option(
-    "--contention", is_flag=True, help="Also let transfers share links, and tell what that costs."
+    "--contention",
+    "shared_links",
+    is_flag=True,
+    help="Also let transfers share links, and tell what that costs.",
 )
 placement_option: Callable[[F], F] = click.option(
     "--placement",

@@ -76,15 +76,15 @@ def command(
     scales: tuple[str, ...],
     kernel_rules: Path | None,
     salvage: bool,
-    contention: bool,
+    shared_links: bool,
     placement: str,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Predict how long a recorded run takes on other hardware, and why."""
-    if placement and not contention:
+    if placement and not shared_links:
         raise UsageError("--placement says where links are shared", remedy="add --contention")
-    if contention and as_csv:
+    if shared_links and as_csv:
         raise UsageError("--csv has the operators only", remedy="--contention goes with --json")
     asked = [parse_scale(text) for text in scales]
     graphs = load_graphs(et, salvage=salvage)
@@ -92,7 +92,7 @@ def command(
     rules = with_own_rules(kernel_rules) if kernel_rules else None
     prediction = predict(graphs, source, target, asked, rules)
     summary = summarise(prediction)
-    shared = _on_shared_links(prediction, placement) if contention else None
+    shared = _on_shared_links(prediction, placement) if shared_links else None
     if as_json:
         print_json({**_published(summary), "contention": shared} if shared else summary)
     elif as_csv:

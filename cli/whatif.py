@@ -10,8 +10,11 @@ from ..models.errors import UsageError
 from ..models.graph import ExecutionGraph
 from ..models.transforms.catalogue import Asked, Transform, parse_asked, transforms
 from ..models.transforms.sizes import paired, second_run
+from ..simulator.events.contention import Contention, contention
 from ..simulator.memory import told_again
+from ..simulator.predict import price_all
 from ..simulator.whatif import WhatIf, whatif
+from .contention_text import contention_option, placement_option, print_basis, print_contention
 from .inputs import load_graphs
 from .machines import SOURCE, source_hardware, target_hardware
 from .memory_text import memory_cell, memory_line
@@ -34,6 +37,8 @@ HEADER = ("stage", "predicted ms", "change", "90 % between", "of the run", "memo
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Write the changed graph as .et."
 )
+@contention_option
+@placement_option
 @click.option("--list", "listed", is_flag=True, help="List all changes and leave.")
 @json_option
 def command(
@@ -42,6 +47,8 @@ def command(
     source_hw: str | None,
     apply: tuple[str, ...],
     output: Path | None,
+    shared_links: bool,
+    placement: str,
     listed: bool,
     as_json: bool,
 ) -> None:
@@ -51,6 +58,8 @@ def command(
         return
     if not et:
         raise UsageError("no run given", remedy="--et FILE, or --list for the changes there are")
+    if placement and not shared_links:
+        raise UsageError("--placement says where links are shared", remedy="add --contention")
     asked = [parse_asked(text) for text in apply]
     graphs = load_graphs(et)
     asked = [with_second(step, graphs) for step in asked]
@@ -58,10 +67,19 @@ def command(
     answer = whatif(graphs, source, target, asked)
     if output is not None:
         _write(told_again(answer.scenario.graph, answer.scenario.memory), output)
+    shared = _on_shared_links(answer, placement) if shared_links else None
     if as_json:
-        print_json(published(answer))
+        told = published(answer)
+        print_json({**told, "contention": shared} if shared else told)
     else:
-        _print(answer)
+        _print(answer, shared)
+
+
+def _on_shared_links(answer: WhatIf, placement: str) -> Contention:
+    """Replay the changed run with links that its transfers share."""
+    changed = answer.scenario
+    priced = price_all(changed.graph, changed.source, changed.target)
+    return contention(changed.graph, priced, changed.target, placement)
 
 
 def with_second(asked: Asked, graphs: Sequence[ExecutionGraph]) -> Asked:
@@ -97,7 +115,7 @@ def published(answer: WhatIf) -> dict[str, object]:
     }
 
 
-def _print(answer: WhatIf) -> None:
+def _print(answer: WhatIf, shared: Contention | None) -> None:
     first, last = answer.stages[0], answer.stages[-1]
     change = last.predicted_ns / first.predicted_ns - 1 if first.predicted_ns else 0.0
     low, high = last.interval_ns
@@ -119,9 +137,13 @@ def _print(answer: WhatIf) -> None:
         for stage in answer.stages
     ]
     print_table(HEADER, rows, title="Waterfall")
+    if shared is not None:
+        print_contention(shared)
     for stage in answer.stages[1:]:
         say(f"\n{stage.name}: {stage.about} Assumes that {stage.assumes}.")
     say(f"\n{memory_line(answer.memory, answer.target)}")
+    if shared is not None:
+        print_basis(shared)
     for text in answer.warnings:
         warn(text)
     for text in answer.memory.notes:

@@ -1,4 +1,4 @@
-"""`etsim predict --contention` as a user calls it."""
+"""`--contention` of `etsim predict` and `etsim whatif` as a user calls it."""
 
 import filecmp
 import json
@@ -74,3 +74,26 @@ def test_csv_has_no_place_for_it() -> None:
 def test_a_placement_that_cannot_be_read_is_told_before_any_answer() -> None:
     said = call("predict", "--et", DRAWN, "--hw", "source", "--contention", "--placement", "nics=2")
     assert "no key 'nics' (one of ranks-per-node, devices-per-port" in said.fault(2)
+
+
+def test_a_changed_run_shares_links_too() -> None:
+    """Links of half the bandwidth: each shared transfer takes twice as long again."""
+    asked = ("whatif", "--et", DRAWN, "--hw", "source", *ONE_NIC, "--json")
+    plain = json.loads(call(*asked, "--apply", "link:bandwidth=1").out)["contention"]
+    halved = json.loads(call(*asked, "--apply", "link:bandwidth=0.5").out)["contention"]
+    assert plain["shared_ns"] == pytest.approx(3_631_440, abs=2)
+    assert halved["shared_ns"] > plain["shared_ns"] + 2 * 900_000
+    assert halved["shared_ns"] > halved["without_ns"]
+
+
+def test_a_changed_run_tells_what_sharing_costs() -> None:
+    said = call("whatif", "--et", DRAWN, "--hw", "source", *ONE_NIC, "--apply", "link:bandwidth=1")
+    assert said.code == 0
+    assert "With shared links: 3.631 ms against 2.510 ms without" in said.out
+    assert "Taken for granted:" in said.out
+
+
+def test_a_placement_without_contention_is_refused_in_whatif() -> None:
+    said = call("whatif", "--et", DRAWN, "--placement", "ranks-per-node=2")
+    assert said.code == 2
+    assert "add --contention" in said.err

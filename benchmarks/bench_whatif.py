@@ -25,7 +25,7 @@ from etsim.simulator.predict import price_all
 from etsim.simulator.replay import replay
 
 ROWS = 100_000
-REPEATS = 3
+REPEATS = 5
 T = TypeVar("T")
 ALONE = (
     "hw:name=h100", "host:speed=2", "launch:cost=0.5", "link:bandwidth=2",

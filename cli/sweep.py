@@ -14,10 +14,23 @@ from ..simulator.sweep_points import Point, parse_alternatives, parse_range, poi
 from .front_plot import write_front
 from .inputs import load_graphs
 from .machines import source_hardware
-from .output import csv_option, json_option, ms, note, print_csv, print_json, print_table, say, warn
+from .output import (
+    csv_option,
+    json_option,
+    ms,
+    note,
+    print_csv,
+    print_json,
+    print_table,
+    say,
+    size,
+    warn,
+)
 from .sweep_file import read_sweep
 
-HEADER = ("", "machine", "figures", "what-ifs", "ranks", "predicted ms", "USD", "kJ at most")
+HEADER = (
+    "", "machine", "figures", "what-ifs", "ranks", "predicted ms", "USD", "kJ at most", "memory",
+)  # fmt: skip
 LISTED = 40
 
 
@@ -103,9 +116,9 @@ def _show(results: list[Result], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print_json({"points": results, "front": sorted(front)})
         return
-    rows = [_row(result, front) for result in results if not result.fault]
     if as_csv:
-        print_csv(("on_front", *HEADER[1:]), rows)
+        rows = [_csv_row(result, front) for result in results if not result.fault]
+        print_csv(("on_front", *HEADER[1:-1], "memory bytes", "fits"), rows)
         return
     _print(results, front)
 
@@ -114,7 +127,8 @@ def _print(results: list[Result], front: set[str]) -> None:
     answered = [result for result in results if not result.fault]
     if not answered:
         raise UsageError(f"no point has an answer: {results[0].fault if results else 'no points'}")
-    best = min(answered, key=lambda result: (result.predicted_ns, result.key not in front))
+    fitting = [result for result in answered if result.fits is not False]
+    best = min(fitting or answered, key=lambda r: (r.predicted_ns, r.key not in front))
     said = ", ".join(part for part in (_figures(best), "; ".join(best.changes)) if part)
     say(
         f"Fastest of {len(answered):,}: {best.hardware}{' with ' + said if said else ''}, "
@@ -124,6 +138,9 @@ def _print(results: list[Result], front: set[str]) -> None:
     print_table(HEADER, [_row(result, front) for result in shown[:LISTED]], title="Points")
     if len(shown) > LISTED:
         note(f"{len(shown) - LISTED:,} more points; all with --csv or --json")
+    if len(fitting) < len(answered):
+        many = f"{len(answered) - len(fitting):,} of {len(answered):,} points"
+        warn(f"{many} do not fit into their machine's memory (!): not taken for the front")
     for result in results:
         if result.fault:
             warn(f"{result.key}: {result.fault}")
@@ -147,4 +164,17 @@ def _row(result: Result, front: set[str]) -> tuple[object, ...]:
         ms(result.predicted_ns),
         f"{result.price_usd:.2e}" if result.price_usd is not None else "",
         f"{result.energy_j / 1000:.3g}",
+        _memory(result),
     )
+
+
+def _csv_row(result: Result, front: set[str]) -> tuple[object, ...]:
+    bytes_and_fit = (result.memory_bytes, result.fits)
+    return *_row(result, front)[:-1], *("" if known is None else known for known in bytes_and_fit)
+
+
+def _memory(result: Result) -> str:
+    """Give the peak of the fullest rank, marked where the machine cannot hold it."""
+    if result.memory_bytes is None:
+        return "?"
+    return f"{size(result.memory_bytes)}{' (!)' if result.fits is False else ''}"

@@ -42,13 +42,16 @@ class Memory:
     notes: tuple[str, ...] = ()
 
 
-def with_memory(scenario: Scenario, properties_of_ranks: Sequence[Properties]) -> Scenario:
-    """Give a scenario that follows the memory of the fullest recorded rank, where one is known."""
+def recorded_plans(properties_of_ranks: Sequence[Properties]) -> tuple[MemoryPlan, ...]:
+    """Give the plan of the fullest recorded rank, none where none is known."""
     texts = [dict(properties).get(PLAN_PROPERTY, "") for properties in properties_of_ranks]
     plans = [plan for text in texts if text and (plan := plan_from_text(text)) is not None]
-    if not plans:
-        return scenario
-    return replace(scenario, memory=(max(plans, key=lambda plan: plan.peak().bytes),))
+    return (max(plans, key=lambda plan: plan.peak().bytes),) if plans else ()
+
+
+def with_memory(scenario: Scenario, properties_of_ranks: Sequence[Properties]) -> Scenario:
+    """Give a scenario that follows the memory of the fullest recorded rank, where one is known."""
+    return replace(scenario, memory=recorded_plans(properties_of_ranks))
 
 
 def memory_after(scenario: Scenario, *, remedies: bool = False) -> Memory:

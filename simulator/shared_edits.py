@@ -14,6 +14,7 @@ from typing import Any
 from ..models.errors import EtsimError
 from ..models.graph import ExecutionGraph
 from ..models.hardware import Device, Hardware, Host, Link
+from ..models.memory.plan import MemoryPlan
 from ..models.transforms.scenario import Scenario
 
 Edit = Callable[[Scenario], Scenario]
@@ -65,6 +66,7 @@ class _Seen:
         before: kept, so that its identity stays its own.
         machine, device, host: values by field read.
         made: the graph, or why there is none.
+        memory: the plans after the edit; none where it refused.
         links: of the target after the edit, None where it left them.
         suffix: what the target's name got appended.
     """
@@ -74,6 +76,7 @@ class _Seen:
     device: Mapping[str, object]
     host: Mapping[str, object]
     made: ExecutionGraph | EtsimError
+    memory: tuple[MemoryPlan, ...] = ()
     links: tuple[Link, ...] | None = None
     suffix: str = ""
 
@@ -96,7 +99,7 @@ class _Seen:
         target = scenario.target
         if self.links is not None:
             target = replace(target, name=target.name + self.suffix, links=self.links)
-        return replace(scenario, graph=self.made, target=target)
+        return replace(scenario, graph=self.made, target=target, memory=self.memory)
 
 
 def _has(part: Hardware | Device | Host, values: Mapping[str, object]) -> bool:
@@ -143,21 +146,27 @@ def _noted(edit: Edit, scenario: Scenario, known: list[_Seen]) -> Scenario:
         after = edit(replace(scenario, target=watched))
     except EtsimError as error:
         if target.name not in error.line():  # else it is this target's own
-            known.append(_seen(scenario, watched, error))
+            known.append(_seen(scenario, watched, error, ()))
         raise
     changed = after.target
     if changed is watched:
-        seen = _seen(scenario, watched, after.graph)
+        seen = _seen(scenario, watched, after.graph, after.memory)
     elif changed.device is not watched.device or changed.host is not watched.host:
         return replace(after, target=_plain(changed))  # another machine: each is asked anew
     else:
         suffix = changed.name.removeprefix(target.name)
-        seen = replace(_seen(scenario, watched, after.graph), links=changed.links, suffix=suffix)
+        seen = _seen(scenario, watched, after.graph, after.memory)
+        seen = replace(seen, links=changed.links, suffix=suffix)
     known.append(seen)
     return replace(seen.applied(scenario), source=after.source)
 
 
-def _seen(scenario: Scenario, watched: _NotingHardware, made: ExecutionGraph | EtsimError) -> _Seen:
+def _seen(
+    scenario: Scenario,
+    watched: _NotingHardware,
+    made: ExecutionGraph | EtsimError,
+    memory: tuple[MemoryPlan, ...],
+) -> _Seen:
     target = scenario.target
     noted = [
         {one.name: getattr(part, one.name) for one in fields(part) if one.name in _notes(watching)}
@@ -166,7 +175,7 @@ def _seen(scenario: Scenario, watched: _NotingHardware, made: ExecutionGraph | E
         )
     ]  # fmt: skip
     machine = {name: value for name, value in noted[0].items() if name in MAY_DECIDE}
-    return _Seen(scenario.graph, machine, noted[1], noted[2], made)
+    return _Seen(scenario.graph, machine, noted[1], noted[2], made, memory)
 
 
 def _notes(watching: Hardware | Device | Host) -> frozenset[str]:

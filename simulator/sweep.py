@@ -9,11 +9,13 @@ from itertools import takewhile
 from ..models.errors import EtsimError, InputError
 from ..models.graph import ExecutionGraph
 from ..models.hardware import Hardware
+from ..models.memory.plan import MemoryPlan
 from ..models.merge import merge_ranks
 from ..models.specs import load
 from ..models.transforms.catalogue import parse_asked
 from ..models.transforms.edit import sound
 from ..models.transforms.scenario import Scenario
+from .memory import memory_after, recorded_plans
 from .predict import prepared, price_all, total_ns
 from .replay import replay
 from .shared_edits import SharedEdits
@@ -36,6 +38,8 @@ class Result:
         price_usd: of the whole run on all ranks; None where the machine's price is unknown.
         energy_j: at the device's power limit on all ranks: an upper bound.
         fault: why there is no answer, "" where there is one.
+        memory_bytes: peak of the fullest rank after the what-ifs; None where it is not known.
+        fits: whether the device holds that; None where it is not known.
     """
 
     key: str
@@ -47,6 +51,8 @@ class Result:
     price_usd: float | None
     energy_j: float
     fault: str = ""
+    memory_bytes: int | None = None
+    fits: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +61,10 @@ class Run:
 
     graphs: tuple[ExecutionGraph, ...]
     source: Hardware | None
+
+    def plans(self) -> tuple[MemoryPlan, ...]:
+        """Give the memory plan of the fullest rank, none where none was recorded."""
+        return recorded_plans([graph.meta.properties for graph in self.graphs])
 
 
 def evaluate(run: Run, points: Sequence[Point]) -> list[Result]:
@@ -76,7 +86,8 @@ def evaluate_one(run: Run, recorded: ExecutionGraph, point: Point) -> Result:
     """
     try:
         target = _machine(point.hardware, point.figures)
-        scenario = Scenario(prepared(run.graphs, recorded, target), run.source, target)
+        graph = prepared(run.graphs, recorded, target)
+        scenario = Scenario(graph, run.source, target, run.plans())
         for text in point.changes:
             scenario = _changed(scenario, text)
         priced = price_all(scenario.graph, run.source, scenario.target)
@@ -111,6 +122,7 @@ class _Block:
         self._run = run
         self._points = points
         self._recorded = merge_ranks(run.graphs)
+        self._plans = run.plans()
         self._edits = SharedEdits()
         self._results: list[Result | None] = [None] * len(points)
         self._waiting: dict[int, list[tuple[int, Scenario]]] = {}
@@ -142,9 +154,8 @@ class _Block:
 
     def _scenario(self, point: Point) -> Scenario:
         target = _machine(point.hardware, point.figures)
-        scenario = self._edits(
-            0, "", self._prepared, Scenario(self._recorded, self._run.source, target)
-        )
+        start = Scenario(self._recorded, self._run.source, target, self._plans)
+        scenario = self._edits(0, "", self._prepared, start)
         for level, text in enumerate(point.changes, start=1):
             edit = partial(_changed, text=text)
             scenario = self._edits(level, text, edit, scenario)
@@ -192,6 +203,7 @@ def _result(point: Point, scenario: Scenario, predicted_ns: int) -> Result:
     ranks = _ranks(scenario.graph)
     machine = scenario.target
     hourly = machine.price_usd_per_hour
+    memory = memory_after(scenario)
     return Result(
         key=point.key,
         hardware=point.hardware,
@@ -201,6 +213,8 @@ def _result(point: Point, scenario: Scenario, predicted_ns: int) -> Result:
         ranks=ranks,
         price_usd=None if hourly is None else hourly * ranks * predicted_ns / NS_PER_HOUR,
         energy_j=machine.device.tdp_w * ranks * predicted_ns / 1e9,
+        memory_bytes=None if memory.fits is None else memory.peak_bytes,
+        fits=memory.fits,
     )
 
 
@@ -213,10 +227,12 @@ def _ranks(graph: ExecutionGraph) -> int:
 def pareto(results: Iterable[Result]) -> set[str]:
     """Give the keys of the points that no other beats in time and in price.
 
-    A point is on the front when every faster one costs more. Points without a price are left out;
-    where no point has one, the energy stands in for it.
+    What does not fit into its machine's memory cannot be chosen, unless nothing fits. A point is on
+    the front when every faster one costs more. Points without a price are left out; where no point
+    has one, the energy stands in for it.
     """
     answered = [result for result in results if not result.fault]
+    answered = [result for result in answered if result.fits is not False] or answered
     priced = [result for result in answered if result.price_usd is not None]
     front: set[str] = set()
     cheapest = float("inf")

@@ -90,3 +90,14 @@ def test_a_plot_is_an_svg(mlp: Path, tmp_path: Path) -> None:
 
 def test_no_machine_is_a_fault_of_usage(mlp: Path) -> None:
     assert call("sweep", "--et", mlp).code == 2
+
+
+def test_points_that_do_not_fit_are_marked_and_never_the_fastest(mlp: Path) -> None:
+    """4 million rows take 36 GB: more than an L4 has, less than an H100."""
+    asked = ("sweep", "--et", mlp, "--vary", "batch:from=256,to=256|4000000")
+    said = call(*asked, "--hw", "l4,h100")
+    assert "35.9 GB (!)" in said.out
+    assert "1 of 4 points do not fit" in said.err
+    lines = call(*asked, "--hw", "l4", "--csv").out.splitlines()
+    assert lines[0].endswith("memory bytes,fits")
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["True", "False"]

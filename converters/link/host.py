@@ -14,12 +14,11 @@ import numpy as np
 from ...models.graph import Category, Int64s
 from ..kineto import KinetoTrace, Source
 from . import names
+from .calls import SYNCS, calls_of
 from .launches import Launches
 from .rows import HostRows
 from .segments import Segments
 from .steps import StepMark
-
-_SYNC_NAMES = names.DEVICE_SYNC | names.STREAM_SYNC | names.EVENT_SYNC
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +68,12 @@ def categories(trace: KinetoTrace, launches: Launches) -> Int64s:
     result = np.full(len(host), Category.HOST, dtype=np.int64)
     result[host.source == Source.ANNOTATION] = Category.ANNOTATION
     result[launches.is_launch] = Category.LAUNCH
-    is_sync = np.array([name in _SYNC_NAMES for name in trace.names], dtype=bool)
+    is_sync = np.isin(calls_of(trace.names), SYNCS)
     runs_collective = np.array(
         [names.HOST_COLLECTIVE.match(name) is not None for name in trace.names], dtype=bool
     )
     if len(host):
-        result[is_sync[host.name]] = Category.SYNC
+        result[is_sync[host.name] | launches.freeing] = Category.SYNC
         result[runs_collective[host.name]] = Category.COLLECTIVE
     return result
 

@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 
 from ...models.graph import NONE, Int64s
 from ..kineto import EventTable, KinetoTrace, Source
-from . import names
+from .calls import Call, calls_of
+from .freeing import freed_when_idle
 
 # A copy call that returns within this of its copy's end, or later, waited for it.
 BLOCKING_TOLERANCE_NS = 2_000
+# The same of a call that always waits, by its name: so far apart clocks may have drifted.
+CLOCK_DRIFT_NS = 200_000
 # Below this a copy call has no room to hide a wait: it is a plain asynchronous launch.
 BLOCKING_CALL_NS = 10_000
 DEFAULT_LAUNCH_COST_NS = 5_000
@@ -24,6 +27,7 @@ class Launches:
         call_of_device: host event that launched each device event, -1 unknown; (device events,).
         is_launch: host events that launched something; (host events,).
         blocking: host events that waited for their own copy; (host events,).
+        freeing: host events that waited for all work, to release memory; (host events,).
         copy_end_ns: end of the last device event of each blocking call; (host events,).
         call_cost_ns: what a launch takes when nothing holds it up (median of the trace's own).
     """
@@ -31,6 +35,7 @@ class Launches:
     call_of_device: Int64s
     is_launch: NDArray[np.bool_]
     blocking: NDArray[np.bool_]
+    freeing: NDArray[np.bool_]
     copy_end_ns: Int64s
     call_cost_ns: int
 
@@ -44,10 +49,10 @@ def find_launches(trace: KinetoTrace) -> Launches:
     is_launch[call[known]] = True
     last_end = np.zeros(len(host), dtype=np.int64)
     np.maximum.at(last_end, call[known], device.end_ns[known])
-    blocking = is_launch & _is_copy(trace) & _waited(host, last_end)
+    blocking = is_launch & _is_copy(trace) & _waited(trace, last_end)
     plain = host.duration_ns[is_launch & ~blocking]
     cost = int(np.median(plain)) if len(plain) else DEFAULT_LAUNCH_COST_NS
-    return Launches(call, is_launch, blocking, last_end, cost)
+    return Launches(call, is_launch, blocking, freed_when_idle(trace, call), last_end, cost)
 
 
 def _call_of_device(host: EventTable, device: EventTable) -> Int64s:
@@ -85,13 +90,15 @@ def _of_several(host: EventTable, device: EventTable, event: int, calls: Int64s)
 
 
 def _is_copy(trace: KinetoTrace) -> NDArray[np.bool_]:
-    by_name = np.array([names.is_copy_call(name) for name in trace.names], dtype=bool)
-    flags: NDArray[np.bool_] = by_name[trace.host.name]
+    flags: NDArray[np.bool_] = calls_of(trace.names)[trace.host.name] == Call.COPY
     return flags
 
 
-def _waited(host: EventTable, last_end_ns: Int64s) -> NDArray[np.bool_]:
+def _waited(trace: KinetoTrace, last_end_ns: Int64s) -> NDArray[np.bool_]:
     """A call that outlasts its copy and is long enough to hold it."""
-    outlasts = host.end_ns >= last_end_ns - BLOCKING_TOLERANCE_NS
+    host = trace.host
+    always = np.array(["Async" not in name for name in trace.names] or [False], dtype=bool)
+    tolerance = np.where(always[host.name], CLOCK_DRIFT_NS, BLOCKING_TOLERANCE_NS)
+    outlasts = host.end_ns >= last_end_ns - tolerance
     flags: NDArray[np.bool_] = outlasts & (host.duration_ns > BLOCKING_CALL_NS)
     return flags

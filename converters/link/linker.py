@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 from ...models.graph import EdgeKind, ExecutionGraph, GraphMeta, Int32s, Int64s
 from ..kineto import KinetoTrace, Source
 from .assemble import Assembled, Parts, assemble, issue_positions
+from .calls import Call, calls_of
 from .described import Joined, describe
 from .device import LONGEST_LATENCY_NS, DeviceRows, backlog, device_edges, place_device_rows
 from .handover import Handovers, link_handovers
 from .host import make_host_rows
 from .host_collectives import HostCollectives, link_host_collectives
 from .launches import Launches, find_launches
-from .names import HOST_COLLECTIVE, QUERY
+from .names import HOST_COLLECTIVE
 from .queue import QueueLinks, link_queue
+from .releases import link_releases
 from .rows import EdgeBlock, HostRows, edge_block
 from .segments import segment
 from .steps import find_steps
@@ -93,7 +95,7 @@ def _find_reasons(
 ) -> Reasons:
     position = issue_positions(host)
     rows = place_device_rows(trace, launches, host, position)
-    waits = link_stream_waits(trace, host, rows, position)
+    waits = link_releases(trace, host, rows, link_stream_waits(trace, host, rows, position))
     return Reasons(
         rows=rows,
         syncs=link_syncs(trace, host, rows, launches, position),
@@ -107,7 +109,7 @@ def _find_reasons(
 
 
 def _polls(trace: KinetoTrace, host: HostRows) -> NDArray[np.bool_]:
-    is_query = np.array([name in QUERY for name in trace.names] or [False], dtype=bool)
+    is_query = calls_of(trace.names) == Call.QUERY
     of_event = np.append(is_query[trace.host.name], False)  # index -1, no event, finds the False
     flags: NDArray[np.bool_] = of_event[np.maximum(host.event, -1)]
     return flags

@@ -1,42 +1,7 @@
-"""What runtime calls and kernels are, by their names: CUDA's, HIP's and Ascend's ACL's."""
+"""What kernels and host events of communication are, by their names; bytes of dtypes."""
 
 import re
 
-DEVICE_SYNC = frozenset(
-    (
-        "cudaDeviceSynchronize", "hipDeviceSynchronize", "cuCtxSynchronize",
-        "cudaThreadSynchronize", "aclrtSynchronizeDevice", "aclrtSynchronizeDeviceWithTimeout",
-    )
-)  # fmt: skip
-STREAM_SYNC = frozenset(
-    (
-        "cudaStreamSynchronize", "hipStreamSynchronize", "cuStreamSynchronize",
-        "aclrtSynchronizeStream", "aclrtSynchronizeStreamWithTimeout", "urQueueFinish",
-        "zeCommandQueueSynchronize", "zeCommandListHostSynchronize",
-    )
-)  # fmt: skip
-EVENT_SYNC = frozenset(
-    (
-        "cudaEventSynchronize", "hipEventSynchronize", "cuEventSynchronize",
-        "aclrtSynchronizeEvent", "aclrtSynchronizeEventWithTimeout", "urEventWait",
-        "zeEventHostSynchronize",
-    )
-)  # fmt: skip
-STREAM_WAIT = frozenset(
-    ("cudaStreamWaitEvent", "hipStreamWaitEvent", "cuStreamWaitEvent", "aclrtStreamWaitEvent")
-)
-EVENT_RECORD = frozenset(
-    (
-        "cudaEventRecord", "cudaEventRecordWithFlags", "hipEventRecord", "cuEventRecord",
-        "aclrtRecordEvent",
-    )
-)  # fmt: skip
-QUERY = frozenset(
-    ("cudaEventQuery", "hipEventQuery", "cuEventQuery", "cudaStreamQuery", "hipStreamQuery")
-)
-GRAPH_LAUNCH = frozenset(("cudaGraphLaunch", "hipGraphLaunch", "cuGraphLaunch"))
-
-_COPY = re.compile(r"(cuda|hip|cu|aclrt)Memcpy|urEnqueue\w*Memcpy|zeCommandListAppendMemoryCopy")
 _COMMUNICATION = re.compile(
     r"nccl|rccl|hccl|hcom|msccl|oneccl|deep_?ep|nvshmem|multimem_(?:all|reduce)"
     r"|cross_device_reduce|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|sendrecv",
@@ -66,11 +31,6 @@ BYTES_OF_DTYPE = {
     "byte": 1, "int8": 1, "uint8": 1, "bool": 1, "c10::float8_e4m3fn": 1, "float8": 1,
     "c10::complex<float>": 8,
 }  # fmt: skip
-
-
-def is_copy_call(name: str) -> bool:
-    """Tell whether a runtime call copies memory."""
-    return _COPY.match(name) is not None
 
 
 def is_communication_kernel(name: str) -> bool:

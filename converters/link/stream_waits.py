@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...models.graph import NONE, EdgeKind, Int64s
 from ..kineto import KinetoTrace, whole
 from ..kineto_events import Args
-from . import names
+from .calls import Call, calls_of
 from .device import DeviceRows
 from .rows import EdgeBlock, HostRows, edge_block
 from .sync import CLOCK_TOLERANCE_NS, Certainty, _Stream, streams_of
@@ -60,7 +60,7 @@ def link_stream_waits(
     if len(streams) < 2:
         return waits
     linker = _WaitLinker(trace, host, rows, streams, issue_position)
-    is_wait = np.array([name in names.STREAM_WAIT for name in trace.names], dtype=bool)
+    is_wait = calls_of(trace.names) == Call.STREAM_WAIT
     for event in np.flatnonzero(is_wait[trace.host.name]).tolist():
         found = linker.link(event)
         if found is None:
@@ -245,7 +245,7 @@ class _Calls:
 
 def _record_rows(trace: KinetoTrace, host: HostRows, issue_position: Int64s) -> dict[int, Int64s]:
     """Give each thread's event records as host rows in issue order."""
-    is_record = np.array([name in names.EVENT_RECORD for name in trace.names], dtype=bool)
+    is_record = calls_of(trace.names) == Call.EVENT_RECORD
     rows = host.row_of_event[np.flatnonzero(is_record[trace.host.name])]
     rows = rows[np.argsort(issue_position[rows], kind="stable")]
     threads = host.thread[rows]

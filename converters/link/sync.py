@@ -10,18 +10,20 @@ from enum import IntEnum
 
 import numpy as np
 
-from ...models.graph import NONE, Category, EdgeKind, Int64s
+from ...models.graph import NONE, Bytes, Category, EdgeKind, Int64s
 from ..kineto import KinetoTrace, whole
 from ..kineto_events import Args
-from . import names
+from .calls import Call, calls_of
 from .device import DeviceRows, stream_slices
 from .launches import Launches
 from .rows import EdgeBlock, HostRows, edge_block
 
 # A wait may be seen to end this much before the work it waited for: two clocks.
 CLOCK_TOLERANCE_NS = 2_000
-# A wait that outlasts all device work in the file by more than this was for unseen work.
+# A wait that outlasts the device work it was for by more than this had a reason that is not seen.
 UNSEEN_WAIT_NS = 100_000
+# A stream's work that ends up to this much after a wait for it: the clocks have drifted apart.
+CLOCK_DRIFT_NS = 200_000
 
 
 class Certainty(IntEnum):
@@ -126,8 +128,10 @@ class _SyncLinker:
     links: SyncLinks = field(default_factory=SyncLinks)
     last_event: Int64s = field(init=False)
     event_of_correlation: dict[int, int] = field(init=False)
+    call_of_name: Bytes = field(init=False)
 
     def __post_init__(self) -> None:
+        self.call_of_name = calls_of(self.trace.names)
         host, call = self.trace.host, self.launches.call_of_device
         launched = np.flatnonzero(call >= 0)
         self.last_event = np.full(len(host), NONE, dtype=np.int64)
@@ -142,25 +146,26 @@ class _SyncLinker:
         ends = [int(self.trace.device.end_ns[target]) for target in targets]
         begin, end = int(self.host.begin_ns[row]), int(self.host.end_ns[row])
         waited_until = max([begin, *(min(e, end) for e in ends)])
-        if end - waited_until > UNSEEN_WAIT_NS:
-            self.links.unseen.append(row)
-            self.host.start_ns[row] = end
-        else:
-            self.host.start_ns[row] = waited_until
+        self.host.start_ns[row] = waited_until
         if targets:
             self.links.target_of_row[row] = (targets, certainty)
+        if end - waited_until > UNSEEN_WAIT_NS and (waited_until > begin or not targets):
+            # the rest is no cost of the call: it follows the work, or work that nobody saw
+            self.host.start_ns[row] = end
+            if not targets:
+                self.links.unseen.append(row)
 
     def _targets(self, row: int, event: int) -> tuple[list[int], Certainty]:
         if self.launches.blocking[event]:
             return self._own_copies(event), Certainty.RECORDED
         position = int(self.issue_position[row])
-        name = self.trace.names[int(self.trace.host.name[event])]
+        call = self.call_of_name[int(self.trace.host.name[event])]
         record = self.trace.sync_records.get(int(self.trace.host.correlation[event]))
         if record is not None and record.sync_kind is not None:
             return self._recorded(record, position)
-        if name in names.DEVICE_SYNC:
+        if call == Call.DEVICE_SYNC or self.launches.freeing[event]:
             return self._all_streams(position), Certainty.RECORDED
-        return self._inferred(row, position, whole_stream=name in names.STREAM_SYNC)
+        return self._inferred(row, position, whole_stream=call == Call.STREAM_SYNC)
 
     def _own_copies(self, event: int) -> list[int]:
         last = int(self.last_event[event])
@@ -196,7 +201,17 @@ class _SyncLinker:
             last = [stream.last_launched_before(position) for stream in self.streams]
         else:
             last = [stream.last_ended_by(position, limit) for stream in self.streams]
-        return latest_inside(self.trace.device.end_ns, last, begin, limit)
+        found = latest_inside(self.trace.device.end_ns, last, begin, limit)
+        if found[0] or not whole_stream or end - begin <= UNSEEN_WAIT_NS:
+            return found
+        return self._soonest_after(last, end), Certainty.GUESSED
+
+    def _soonest_after(self, candidates: Sequence[int], end: int) -> list[int]:
+        """A whole stream was waited for and every stream seems to end later: clocks drift."""
+        ends = self.trace.device.end_ns
+        known = [event for event in candidates if event != NONE]
+        near = [event for event in known if int(ends[event]) <= end + CLOCK_DRIFT_NS]
+        return [min(near, key=lambda event: int(ends[event]))] if near else []
 
 
 def latest_inside(

@@ -135,6 +135,44 @@ def test_a_wait_without_any_work_beyond_100_us_was_for_unseen_work(
         assert "1 waits were for work outside the window (external)" in seen.graph.meta.notes
 
 
+def test_a_long_wait_that_finds_the_work_done_is_the_calls_own() -> None:
+    """Nobody else's work is waited for: the call moves with its thread."""
+    run = Recording()
+    run.kernel("k", 10, 20, by=run.launch(0, 5))
+    run.op("before", 30, 50)
+    run.sync("cudaDeviceSynchronize", 60, 260)
+    seen = run.linked()
+    assert ("window", "cudaDeviceSynchronize") not in seen.edges(EdgeKind.EXTERNAL)
+    assert seen.duration_us("cudaDeviceSynchronize") == 200
+
+
+@pytest.mark.parametrize(("late_us", "found"), [(200, True), (200.001, False)])
+def test_clocks_may_have_drifted_by_200_us(late_us: float, *, found: bool) -> None:
+    """The one stream's work ends after the wait for it: nothing else can have been waited for."""
+    run = Recording()
+    run.kernel("k", 10, 500 + late_us, by=run.launch(0, 5))
+    run.sync("cudaStreamSynchronize", 20, 500)
+    seen = run.linked()
+    assert (("k", "cudaStreamSynchronize") in waits(seen)) is found
+    assert (("window", "cudaStreamSynchronize") in seen.edges(EdgeKind.EXTERNAL)) is not found
+
+
+@pytest.mark.parametrize(("length_us", "found"), [(100, False), (100.001, True)])
+def test_a_short_wait_needs_no_drifted_clock(length_us: float, *, found: bool) -> None:
+    run = Recording()
+    run.kernel("k", 10, 500, by=run.launch(0, 5))
+    run.sync("cudaStreamSynchronize", 450 - length_us, 450)
+    assert (("k", "cudaStreamSynchronize") in waits(run.linked())) is found
+
+
+@pytest.mark.parametrize(("early_us", "blocks"), [(200, True), (200.001, False)])
+def test_a_copy_that_always_waits_may_be_seen_to_end_200_us_later(
+    early_us: float, *, blocks: bool
+) -> None:
+    seen = copy_call(400, copy_end=400 + early_us, name="hipMemcpyWithStream")
+    assert bool(seen.edges(EdgeKind.SYNC)) is blocks
+
+
 def copy_call(
     call_end: Micros, *, copy_end: Micros = 90, start: Micros = 0, name: str = "cudaMemcpyAsync"
 ) -> Seen:

@@ -12,7 +12,7 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from ..models.graph import Int32s
+from ..models.graph import Int32s, Int64s
 from ..models.graph_builder import Interner
 
 Value = TypeVar("Value")
@@ -42,6 +42,16 @@ class Coded(Sequence[Value]):
         if isinstance(row, slice):
             return Coded(self.table, self.code[row])
         return self.table[int(self.code[row])]
+
+    def sorted_by(self, order: Int64s) -> "Coded[Value]":
+        """Give the rows in an order, the distinct values in order of first sight there."""
+        code = self.code[order]
+        first = np.full(len(self.table), len(code), dtype=np.int64)
+        first[code[::-1]] = np.arange(len(code))[::-1]
+        by_sight = np.argsort(first, kind="stable")
+        place = np.empty(len(by_sight), dtype=np.int32)
+        place[by_sight] = np.arange(len(by_sight))
+        return Coded([self.table[index] for index in by_sight.tolist()], place[code])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

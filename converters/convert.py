@@ -133,10 +133,10 @@ def convert(sources: Sources, *, allow_partial: bool = False, salvage: bool = Fa
     """
     if sources.trace is None:
         assert sources.et is not None
-        return _from_et(read_execution_trace(sources.et), sources.rank)
+        return _from_et(read_execution_trace(sources.et, salvage=salvage), sources.rank)
     if sources.et is None:
         return _from_trace(_read_trace(sources.trace, sources.rank, salvage=salvage), None)
-    et = read_execution_trace(sources.et)
+    et = read_execution_trace(sources.et, salvage=salvage)
     trace = _read_trace(sources.trace, sources.rank, salvage=salvage)
     return _from_trace(trace, (et, join(et, trace, allow_partial=allow_partial)))
 
@@ -193,9 +193,9 @@ def _from_trace(trace: KinetoTrace, pair: tuple[ExecutionTrace, Join] | None) ->
     linked = link(trace, Joined(pair[0], pair[1].node_of_event) if pair else None)
     found = pair[1] if pair else None
     graph = with_work(linked.graph)
-    if pair and not pair[0].complete:
-        note = "the observer was not stopped: the execution trace may lack its end"
-        graph = replace(graph, meta=replace(graph.meta, notes=(*graph.meta.notes, note)))
+    if pair and pair[0].notes:
+        notes = (*graph.meta.notes, *pair[0].notes)
+        graph = replace(graph, meta=replace(graph.meta, notes=notes))
     graph = with_memory(graph, pair[0]) if pair else graph
     on_device = graph.on_device() & (graph.nodes.category != Category.ORIGIN)
     report = RankReport(

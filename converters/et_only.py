@@ -67,7 +67,7 @@ def graph_without_times(et: ExecutionTrace, rank: int) -> ExecutionGraph:
             rank=rank,
             has_times=False,
             properties=(("schema", et.schema), ("pid", str(et.pid))),
-            notes=(NO_TIMES,),
+            notes=(NO_TIMES, *et.notes),
         ),
     ).checked()
 

@@ -22,20 +22,38 @@ CHUNK_BYTES = 8 << 20
 SEARCHED_BYTES = 1 << 16
 MOST_CUTS_TRIED = 24
 SPACE = b" \t\r\n"
-_ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
-_BETWEEN_EVENTS = re.compile(rb"\}\s*,\s*(?=\{)")
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _PLACE = re.compile(r"\s*\(byte (\d+)\)")
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, slots=True)
+class ItemArray:
+    """How a document's array of items looks: what opens it, and what may part two of them."""
+
+    opening: re.Pattern[bytes]
+    between: re.Pattern[bytes]
+
+
+EVENTS = ItemArray(
+    re.compile(rb'"traceEvents"\s*:\s*\['),
+    re.compile(rb"\}\s*,\s*(?=\{)"),
+)
+# an attribute of a node begins like this, too: a cut before one would be wrong
+NODES = ItemArray(
+    re.compile(rb'"nodes"\s*:\s*\['),
+    re.compile(rb'\}\s*,\s*(?=\{(?!\s*"name"\s*:\s*"[^"]*"\s*,\s*"type"))'),
+)
+
+
 @dataclass(slots=True)
 class Chunks(Generic[Item]):
-    """The events of a trace, chunk by chunk; what stands around them is known at the end.
+    """The items of a trace, chunk by chunk; what stands around them is known at the end.
 
     Attributes:
         blocks: the file's content, piece by piece.
         decode: gives the items of a JSON array; raises msgspec.DecodeError where it is none.
+        array: where the document keeps its items.
         salvage: give the whole events of a file that is cut, instead of an error.
         around: the document without its events.
         cut: the file ended in the middle, and was salvaged.
@@ -47,6 +65,7 @@ class Chunks(Generic[Item]):
     path: Path
     salvage: bool = False
     chunk_bytes: int = CHUNK_BYTES
+    array: ItemArray = EVENTS
     around: bytes = b""
     cut: bool = False
     mends: int = 0
@@ -80,7 +99,7 @@ class Chunks(Generic[Item]):
             if not searched and self._buffer.lstrip()[:1] == b"[":
                 self._drop(self._buffer.index(b"["))
                 return b"["
-            found = _ARRAY.search(self._buffer, max(0, searched - SEARCHED_BYTES))
+            found = self.array.opening.search(self._buffer, max(0, searched - SEARCHED_BYTES))
             if found:
                 head = self._buffer[: found.end()]
                 self._drop(found.end() - 1)
@@ -134,7 +153,7 @@ class Chunks(Generic[Item]):
         size = SEARCHED_BYTES
         while True:
             first = max(0, len(self._buffer) - size)
-            ends = [found.start() + 1 for found in _BETWEEN_EVENTS.finditer(self._buffer, first)]
+            ends = [found.start() + 1 for found in self.array.between.finditer(self._buffer, first)]
             if ends or not first:
                 break
             size *= 8
@@ -184,7 +203,7 @@ class Chunks(Generic[Item]):
     def _salvaged(self) -> Sequence[Item]:
         """Give the whole events of a cut file."""
         self.cut = self._done = True
-        ends = [found.start() + 1 for found in _BETWEEN_EVENTS.finditer(self._buffer)]
+        ends = [found.start() + 1 for found in self.array.between.finditer(self._buffer)]
         complete = self._buffer.rstrip(SPACE + b",")
         for text in (complete, *(self._buffer[:e] for e in reversed(ends[-MOST_CUTS_TRIED:]))):
             try:

@@ -3,15 +3,14 @@ r"""What the nodes of an execution trace say in `attrs`: numbers as columns, eac
 PyTorch writes the same attributes in the same order into every node. So the heads of many nodes
 without digits and space are one text many times over, and their digits are the numbers:
 
-    [{"name": "rf_id", "type": "uint64", "value": 7}, ... {"name": "op_schema", ... "aten::mm(..."
-    -------------------- head -----------------------------------             - tail: read once -
+    [{"name": "rf_id", "type": "uint64", "value": 7}, ... {"name": "scope", ... "aten::mm(..."
+    -------------------- head -----------------------------     - tail: each text read once ---
     [{"name":"rf_id","type":"uint","value":}, ...
 
-Blocks of nodes that are written otherwise are read attribute by attribute.
+Chunks of nodes that are written otherwise are read attribute by attribute.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -25,14 +24,13 @@ from ..models.graph import NONE, Int64s
 from ..models.graph_builder import Interner
 from .coded import Coded
 
-ATTRIBUTE_FIELDS = ("rf_id", "fw_parent", "seq_id", "scope", "tid")
-_BLOCK = 1 << 12
-_KIND_OF_NUMBER = dict.fromkeys((*ATTRIBUTE_FIELDS, "fw_tid"), "uint") | {"seq_id": "int"}
-_USUAL_HEAD = '[{}{{"name":'.format(
-    "".join(f'{{"name":"{n}","type":"{k}","value":}},' for n, k in _KIND_OF_NUMBER.items())
-).encode()
-_USUAL_TAIL = re.compile(rb',\s*"type":\s*"\w+",\s*"value":\s*"([^"\\]*)"\s*\}')
-_BEFORE_TAIL = b'"op_schema"'
+HEAD_FIELDS, TAIL_FIELDS = ("rf_id", "fw_parent", "seq_id"), ("scope", "tid")
+ATTRIBUTE_FIELDS = HEAD_FIELDS + TAIL_FIELDS
+_USUAL_HEAD = (
+    b'[{"name":"rf_id","type":"uint","value":},{"name":"fw_parent","type":"uint","value":},'
+    b'{"name":"seq_id","type":"int","value":},{"name":'
+)
+_TAIL_BEGINS = b'"scope"'
 _DIGITS, _SPACE = b"0123456789-", b" \t\r\n"
 _OTHERS = bytes(set(range(256)) - set(_DIGITS + b","))
 _COMMA_TO_SPACE = bytes.maketrans(b",", b" ")
@@ -63,6 +61,8 @@ class Node(msgspec.Struct, gc=False):
 
 
 _ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
+_JSON = msgspec.json.Encoder()  # of raw JSON gives its bytes, sooner than bytes() does
+_Tail = tuple[int, int, str]  # scope, thread and schema: few different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,64 +73,75 @@ class Attributes:
     op_schema: Coded[str]
 
 
-def read_attributes(nodes: Sequence[Node], path: Path) -> Attributes:
-    """Read what the nodes say, in `attrs` or, as the flat layout has it, in themselves.
-
-    Raises:
-        TraceFormatError: `attrs` is no list of attributes.
-        OverflowError: a number beyond 64 bits.
-    """
-    reader = _Reader(path)
-    for first in range(0, len(nodes), _BLOCK):
-        reader.read(nodes[first : first + _BLOCK])
-    numbers = np.concatenate([np.empty((len(ATTRIBUTE_FIELDS), 0), np.int64), *reader.numbers], 1)
-    code = np.array(reader.schemas, dtype=np.int32)
-    return Attributes(
-        dict(zip(ATTRIBUTE_FIELDS, numbers, strict=True)), Coded(list(reader.pool), code)
-    )
-
-
 @dataclass(slots=True)
-class _Reader:
-    """What the blocks gave so far; `schemas` are places in `pool`."""
+class AttributeReader:
+    """Reads chunks of nodes: what they say in `attrs` or, in the flat layout, in themselves."""
 
     path: Path
-    numbers: list[NDArray[np.int64]] = field(default_factory=list)
-    schemas: list[int] = field(default_factory=list)
-    pool: Interner[str] = field(default_factory=Interner)
-    schema_of_tail: dict[bytes, int] = field(default_factory=dict)
+    _heads: list[NDArray[np.int64]] = field(default_factory=list)
+    _tails: list[NDArray[np.int32]] = field(default_factory=list)
+    _pool: Interner[_Tail] = field(default_factory=Interner)
+    _place_of_tail: dict[bytes, int] = field(default_factory=dict)
 
     def read(self, nodes: Sequence[Node]) -> None:
-        """Read a block of nodes."""
-        texts = [bytes(node.attrs) for node in nodes]
+        """Read a chunk of nodes.
+
+        Raises:
+            TraceFormatError: `attrs` is no list of attributes.
+            OverflowError: a number beyond 64 bits.
+        """
+        texts = list(map(_JSON.encode, map(attrgetter("attrs"), nodes)))
         if not self._read_usual(texts):
             self._read_others(nodes, texts)
 
+    def attributes(self) -> Attributes:
+        """Give what all nodes said."""
+        heads = np.concatenate([np.empty((len(HEAD_FIELDS), 0), np.int64), *self._heads], 1)
+        tail = np.concatenate([np.empty(0, np.int32), *self._tails])
+        scope, thread, schema = zip(*self._pool, strict=True) if self._pool else ((), (), ())
+        schemas: Interner[str] = Interner()
+        schema_of_tail = np.array([schemas[text] for text in schema], dtype=np.int32)
+        numbers = (*heads, _int_column(scope)[tail], _int_column(thread)[tail])
+        return Attributes(
+            dict(zip(ATTRIBUTE_FIELDS, numbers, strict=True)),
+            Coded(list(schemas), schema_of_tail[tail]),
+        )
+
     def _read_usual(self, texts: Sequence[bytes]) -> bool:
         """Read attributes as PyTorch writes them; tell whether they are so."""
-        heads, _, tails = zip(*(text.partition(_BEFORE_TAIL) for text in texts), strict=True)
+        if not texts:
+            return True
+        heads, _, tails = zip(*(text.partition(_TAIL_BEGINS) for text in texts), strict=True)
         numbers = _usual_numbers(heads)
         if numbers is None:
             return False
-        known = self.schema_of_tail
+        known = self._place_of_tail
         for tail in dict.fromkeys(tails):
             if tail not in known:
-                usual = _USUAL_TAIL.match(tail)
-                known[tail] = NONE if usual is None else self.pool[usual[1].decode()]
-        schemas = list(map(known.__getitem__, tails))
-        if NONE in schemas:
+                known[tail] = self._place(tail)
+        places = np.fromiter(map(known.__getitem__, tails), dtype=np.int32)
+        if (places == NONE).any():
             return False
-        self.numbers.append(numbers)
-        self.schemas.extend(schemas)
+        self._heads.append(numbers)
+        self._tails.append(places)
         return True
+
+    def _place(self, text: bytes) -> int:
+        """Read the attributes from `scope` on; NONE where they are not the usual."""
+        unsaid = -7
+        node = Node(id=0, rf_id=unsaid, fw_parent=unsaid, seq_id=unsaid)
+        _spread(node, b'[{"name":"scope"' + text, self.path)
+        said_twice = (node.rf_id, node.fw_parent, node.seq_id) != (unsaid, unsaid, unsaid)
+        return NONE if said_twice else self._pool[node.scope, node.tid, node.op_schema]
 
     def _read_others(self, nodes: Sequence[Node], texts: Sequence[bytes]) -> None:
         """Read attributes in any order, with any others between; or none."""
         for node, text in zip(nodes, texts, strict=True):
             if text:
                 _spread(node, text, self.path)
-        self.numbers.append(np.stack([number_column(nodes, name) for name in ATTRIBUTE_FIELDS]))
-        self.schemas.extend(self.pool[node.op_schema] for node in nodes)
+        self._heads.append(np.stack([number_column(nodes, name) for name in HEAD_FIELDS]))
+        tails = ((node.scope, node.tid, node.op_schema) for node in nodes)
+        self._tails.append(np.fromiter(map(self._pool.__getitem__, tails), dtype=np.int32))
 
 
 def _usual_numbers(heads: Sequence[bytes]) -> NDArray[np.int64] | None:
@@ -140,15 +151,19 @@ def _usual_numbers(heads: Sequence[bytes]) -> NDArray[np.int64] | None:
         return None
     digits = text.translate(_COMMA_TO_SPACE, _OTHERS)
     numbers: NDArray[np.int64] = np.fromstring(digits, dtype=np.int64, sep=" ")
-    width = 2 * len(_KIND_OF_NUMBER)  # the 64 of a type, and the value
+    width = 2 * len(HEAD_FIELDS)  # the 64 of a type, and the value
     if len(numbers) != width * len(heads) or (numbers == _LARGEST).any():
         return None
-    return numbers.reshape(-1, width).T[1::2][: len(ATTRIBUTE_FIELDS)]
+    return numbers.reshape(-1, width).T[1::2]
 
 
 def number_column(nodes: Sequence[Node], name: str) -> Int64s:
     """Give one field of the nodes; unsigned fields write "none" as 2**64 - 1."""
-    values = list(map(attrgetter(name), nodes))
+    return _int_column(map(attrgetter(name), nodes))
+
+
+def _int_column(numbers: Iterable[int]) -> Int64s:
+    values = list(numbers)
     try:
         return np.array(values, dtype=np.int64)
     except OverflowError:

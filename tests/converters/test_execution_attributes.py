@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from etsim.converters.execution_attributes import ATTRIBUTE_FIELDS, Node, read_attributes
+from etsim.converters.execution_attributes import ATTRIBUTE_FIELDS, AttributeReader, Node
 from etsim.models.errors import TraceFormatError
 
 HERE = Path("et.json")
+CHUNK = 1000
 Json = dict[str, Any]
 USUAL = {"rf_id": 7, "fw_parent": 3, "seq_id": -1, "scope": 7, "tid": 2, "fw_tid": 1}
 
@@ -29,8 +31,11 @@ def usual(schema: str = "aten::mm(Tensor a)", **numbers: int) -> list[Json]:
 
 
 def read(*attrs: list[Json], indent: int | None = None) -> dict[str, list[int] | list[str]]:
-    nodes = [Node(id=1, attrs=json.dumps(a, indent=indent).encode()) for a in attrs]  # type: ignore[arg-type]
-    found = read_attributes(nodes, HERE)
+    nodes = [Node(id=1, attrs=msgspec.Raw(json.dumps(a, indent=indent).encode())) for a in attrs]
+    reader = AttributeReader(HERE)
+    for first in range(0, len(nodes), CHUNK):
+        reader.read(nodes[first : first + CHUNK])
+    found = reader.attributes()
     return {
         **{name: found.numbers[name].tolist() for name in ATTRIBUTE_FIELDS},
         "op_schema": list(found.op_schema),
@@ -75,13 +80,13 @@ def test_what_is_missing_keeps_its_default() -> None:
     }  # fmt: skip
 
 
-def test_many_blocks_are_read_in_order() -> None:
+def test_many_chunks_are_read_in_order() -> None:
     said = read(*(usual(f"op{i % 3}", rf_id=i) for i in range(9000)))
     assert said["rf_id"] == list(range(9000))
     assert said["op_schema"][:4] == ["op0", "op1", "op2", "op0"]
 
 
 def test_attributes_that_are_no_list_are_told() -> None:
-    node = Node(id=1, attrs=b'{"rf_id": 7}')  # type: ignore[arg-type]
+    node = Node(id=1, attrs=msgspec.Raw(b'{"rf_id": 7}'))
     with pytest.raises(TraceFormatError, match="is not an execution trace"):
-        read_attributes([node], HERE)
+        AttributeReader(HERE).read([node])

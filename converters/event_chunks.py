@@ -18,7 +18,7 @@ import msgspec
 from ..models.errors import TraceFormatError
 from .mend import mended
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 1 << 20  # decoded, that still fits a core's cache
 SEARCHED_BYTES = 1 << 16
 MOST_CUTS_TRIED = 24
 SPACE = b" \t\r\n"

@@ -10,14 +10,13 @@ from ..models.errors import TraceFormatError
 from ..models.graph import Int64s
 from .blocks import file_blocks
 from .coded import Coded
-from .event_chunks import NODES, Chunks
+from .event_chunks import CHUNK_BYTES, NODES, Chunks
 from .execution_nodes import AnyNode, Arguments, NodeColumns, NodeDecoder, NodeParts
 from .files import FileKind, expect_kind, kind_of, sniff
 from .kineto_events import json_fault
 
 __all__ = ["Arguments", "ExecutionTrace", "is_structural", "read_execution_trace"]
 
-CHUNK_BYTES = 1 << 20  # decoded, that still fits a core's cache
 KNOWN_SCHEMAS = ("1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0", "1.1.1")
 STRUCTURAL_PREFIXES = (
     "[pytorch|profiler|execution_trace|",
@@ -91,7 +90,7 @@ def read_execution_trace(
     expect_kind(kind, FileKind.EXECUTION_TRACE, path, "--et")
     blocks = file_blocks(path, CHUNK_BYTES) if data is None else iter((data,))
     decoder, parts = NodeDecoder(path), NodeParts(path)
-    chunks = Chunks[AnyNode](blocks, decoder, path, salvage, CHUNK_BYTES, NODES)
+    chunks = Chunks[AnyNode](blocks, decoder, path, salvage, array=NODES)
     try:
         for nodes in chunks:
             parts.add(nodes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..models.graph_builder import Interner
 from .blocks import file_blocks
-from .event_chunks import Chunks
+from .event_chunks import CHUNK_BYTES, Chunks
 from .event_columns import (
     NO_ARGS,
     ColumnParts,
@@ -132,7 +132,7 @@ def read_kineto(path: Path, data: bytes | None = None, *, salvage: bool = False)
     kind = kind_of(path) if data is None else sniff(data)
     expect_kind(kind, FileKind.KINETO, path, "--trace")
     decoder = EventDecoder()
-    blocks = file_blocks(path) if data is None else iter((data,))
+    blocks = file_blocks(path, CHUNK_BYTES) if data is None else iter((data,))
     chunks = Chunks[AnyEvent](blocks, decoder, path, salvage)
     collected = _Collected()
     for events in chunks:

@@ -76,8 +76,6 @@ def whatif(
     for step in asked:
         before = scenario
         scenario = step(scenario)
-        if _unchanged(before, scenario):
-            warnings[f"{step.text} changes nothing in this run"] = None
         sound(scenario.graph, step.text)
         stage = _stage(
             scenario,
@@ -87,6 +85,10 @@ def whatif(
             step.transform.assumes,
             _memory(step, scenario, stages[-1].memory),
         )
+        if _unchanged(before, scenario):
+            warnings[f"{step.text} changes nothing in this run"] = None
+        elif _as_before(stages[-1], stage):
+            warnings[f"{step.text} leaves time and memory of this run as they were"] = None
         stages.append(stage)
     for text in price_all(scenario.graph, source, scenario.target).warnings:
         warnings[text] = None
@@ -116,6 +118,13 @@ def _memory(step: Asked, scenario: Scenario, before: Memory) -> Memory:
 def _unchanged(before: Scenario, after: Scenario) -> bool:
     """Tell whether a change left the very graph and machine."""
     return before.graph is after.graph and before.target is after.target
+
+
+def _as_before(before: Stage, after: Stage) -> bool:
+    """Tell whether a change moved neither the time nor the memory (what it edits never waits)."""
+    return (before.predicted_ns, before.memory.peak_bytes) == (
+        after.predicted_ns, after.memory.peak_bytes,
+    )  # fmt: skip
 
 
 def _stage(

@@ -2,7 +2,8 @@
 
 Relative first: a row measured on the source is carried over by the ratio of two models. Device
 rows by their operator's work (else by their kernel's name), host rows by the hosts' speeds,
-collectives by the links. On the source itself every row stays as measured.
+collectives by the links. On the source itself every row stays as measured;
+what a what-if made there keeps its time, in doubt.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..hardware import Hardware
 from .bound import Bound
 from .cpu_prices import price_cpu_operators
 from .device_prices import price_device_rows, unmeasured
+from .edited_doubt import doubt_edited
 from .host_prices import HOST_CATEGORIES, price_host_rows, price_lags
 from .kernel_rules import KernelRules, default_rules
 from .link_prices import LINK_CATEGORIES, never_sent, price_link_rows, price_never_sent
@@ -33,11 +35,13 @@ def price(
     _name_bounds(graph, prices)
     same = source is not None and source.name == target.name
     if same and not np.any(unmeasured(graph) | never_sent(graph)):
+        doubt_edited(graph, prices)
         return prices.finished(graph.edge_lag_ns)
     known_rules = rules or default_rules()
     if same:  # only what was never measured is priced, from the model alone
         price_device_rows(graph, source, target, prices, known_rules)
         price_never_sent(graph, target, prices)
+        doubt_edited(graph, prices)
         return prices.finished(graph.edge_lag_ns)
     price_host_rows(graph, source, target, prices)
     price_cpu_operators(graph, source, target, prices)

@@ -19,6 +19,7 @@ from ..hardware import DeviceKind
 from .gradient_messages import Message, gradient_messages, transfer_ratio
 from .memory_sharing import COMPRESS
 from .pool import Pool, by_first_use
+from .recost import by_ratio
 from .registry import Parameter, Transform, Value, number, register, whole
 from .scenario import Scenario
 from .training import Gradient, iterations
@@ -67,7 +68,7 @@ def _smaller(old: Collective, method: str, ratio: float) -> Collective:
 def _factored(old: Collective, gradients: list[Gradient], rank: int) -> Collective:
     size = 0
     for gradient in gradients:
-        rows, columns = gradient.shape[0], prod(gradient.shape[1:])
+        rows, columns = prod(gradient.shape[:1]), prod(gradient.shape[1:])  # a scalar is (1, 1)
         item = ITEM_BYTES[gradient.dtype]
         size += min(gradient.bytes, rank * (rows + columns) * item)
     return replace(old, message_bytes=size or old.message_bytes)
@@ -108,7 +109,10 @@ def _resent(scenario: Scenario, new: Mapping[int, Collective]) -> ExecutionGraph
             ratio = 1.0  # a CPU adds halves in software: what sending saves, adding takes
         column[row] = pool[message]
         duration[row] = round(float(duration[row]) * ratio)
-    nodes = replace(graph.nodes, collective=column, duration_ns=duration)
+    nodes = replace(
+        graph.nodes, collective=column, duration_ns=duration,
+        provenance=by_ratio(graph, duration),
+    )  # fmt: skip
     return replace(graph, nodes=nodes, collectives=pool.values).checked()
 
 

@@ -9,31 +9,29 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ..errors import NeedsRecordingError, UsageError
+from ..errors import NeedsRecordingError
 from ..graph import HOST_TIME_EDGES, NONE, Category, ExecutionGraph
 from ..memory.effect import unchanged
 from .edit import Mask, scaled
-from .registry import Parameter, Transform, Value, register
+from .registry import Parameter, Transform, Value, factor, register
 from .scenario import Scenario
 from .splice import without_time
 from .training import fixed
 
 
 def _data_loader(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
-    factor = float(values["factor"])
-    if factor < 0:
-        raise UsageError(f"data-loader: factor must not be negative, not {factor:g}")
-    if factor == 1:
+    times = factor(values, "factor", "data-loader")
+    if times == 1:
         return scenario
     graph = scenario.graph
     rows = _fetching(graph, str(values["name"])) & ~graph.on_device() & ~fixed(graph)
-    if factor == 0:
+    if times == 0:
         return scenario.with_graph(without_time(graph, rows & ~_launches(graph)))
     into = np.isin(graph.edge_kind, HOST_TIME_EDGES)
     into &= rows[graph.edge_target()]
-    lag = np.where(into, np.rint(graph.edge_lag_ns * factor), graph.edge_lag_ns)
+    lag = np.where(into, np.rint(graph.edge_lag_ns * times), graph.edge_lag_ns)
     graph = replace(graph, edge_lag_ns=lag.astype(np.int64))
-    return scenario.with_graph(scaled(graph, rows, factor))
+    return scenario.with_graph(scaled(graph, rows, times))
 
 
 def _fetching(graph: ExecutionGraph, pattern: str) -> Mask:

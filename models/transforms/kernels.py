@@ -6,12 +6,13 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import NeedsRecordingError, UsageError
 from ..graph import NONE, Category, ExecutionGraph, Int64s
 from ..memory.effect import unchanged
 from .edit import Mask, scaled, without
 from .lanes import before_on_lane, grouped
-from .registry import Parameter, Transform, Value, register
+from .recost import has_device
+from .registry import Parameter, Transform, Value, factor, register
 from .scenario import Scenario
 
 
@@ -49,7 +50,8 @@ def launches_of(graph: ExecutionGraph, rows: Mask) -> Mask:
 
 def _scale(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     rows = named(scenario.graph, str(values["name"]))
-    return scenario.with_graph(scaled(scenario.graph, rows, float(values["factor"])))
+    times = factor(values, "factor", "scale")
+    return scenario if times == 1 else scenario.with_graph(scaled(scenario.graph, rows, times))
 
 
 def _remove(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -61,6 +63,10 @@ def _remove(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 def _fuse(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     """Runs of neighbours on a stream become their first; inner traffic is saved."""
     graph = scenario.graph
+    if not has_device(graph):
+        raise NeedsRecordingError(
+            "fuse needs device work", remedy="record on a GPU, or ask for one with --hw"
+        )
     rows = named(graph, str(values["name"]))
     first_of = _runs(graph, rows)
     later = rows.copy()

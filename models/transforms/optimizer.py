@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..graph import ExecutionGraph, Operator
 from .edit import Mask
 from .memory_training import FUSED_STEP
+from .recost import has_device
 from .registry import Parameter, Transform, Value, register
 from .scenario import Scenario
 from .splice import without_time
@@ -38,8 +39,11 @@ def _fused(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
         rows = iteration.optimizer
         if len(rows) < 2 or fused[graph.nodes.name[rows]].any():
             continue
-        issued[rows[1:]] = True
-        _insert(worker, iteration, kind or _kind(graph.name_of(int(rows[0]))))
+        own = np.zeros(len(graph), dtype=bool)
+        own[rows[1:]] = True
+        issued |= own
+        took_ns = _work_ns(graph, _replaced(graph, own))
+        _insert(worker, iteration, kind or _kind(graph.name_of(int(rows[0]))), took_ns)
     gone = _replaced(graph, issued)
     if not gone.any():
         return scenario
@@ -63,7 +67,16 @@ def _replaced(graph: ExecutionGraph, issued: Mask) -> Mask:
     return ((issued & host) | launched) & ~fixed(graph)
 
 
-def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
+def _work_ns(graph: ExecutionGraph, rows: Mask) -> int | None:
+    """Give what the replaced operators took; None where nobody measured it.
+
+    The fused step moves no byte that they did not move, so it takes no longer.
+    """
+    working = rows & (graph.on_device() if has_device(graph) else True)
+    return int(graph.nodes.duration_ns[working].sum()) or None
+
+
+def _insert(worker: Worker, iteration: Iteration, kind: str, took_ns: int | None) -> None:
     """Insert as many kernels as the multi-tensor launcher needs, on a host one call."""
     name, lists = FUSED[kind]
     gradients = iteration.gradients
@@ -83,6 +96,7 @@ def _insert(worker: Worker, iteration: Iteration, kind: str) -> None:
     work = Work(
         np.full(count, mark), f"aten::{name}", np.full(count, graph.nodes.lane[mark]),
         np.where(first_of_all, FUSED_CALLS, 1), np.where(first_of_all, lag, 0),
+        None if took_ns is None else took_ns // count,
     )  # fmt: skip
     numbers = worker.insertion.reserve(count * worker.rows_of_work)
     worker.works(numbers, work, np.arange(count), operators)

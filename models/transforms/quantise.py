@@ -14,15 +14,15 @@ from ..costs.work import work_of
 from ..costs.work_values import Gemm, Work, WorkClass
 from ..graph import Operator, Provenance
 from .memory_training import QUANTISE
-from .recost import doers, need_shapes
-from .registry import Parameter, Transform, Value, number, register
+from .recost import by_ratio, doers, need_shapes
+from .registry import Parameter, Transform, Value, factor, number, register
 from .scenario import Scenario
 from .training import BACKWARD, in_phase
 
 
 def _quantise(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     bits = number(values, "bits", "quantise")
-    dequant = float(values["dequant"])
+    dequant = factor(values, "dequant", "quantise")
     graph = scenario.graph
     need_shapes(graph, "quantise")
     operators = graph.nodes.operator
@@ -37,12 +37,13 @@ def _quantise(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if new == old:
         return scenario
     ratio = estimate(scenario.costs, new).time_ns / estimate(scenario.costs, old).time_ns
-    factor = np.where([a == b for a, b in zip(old, new, strict=True)], 1.0, ratio * (1 + dequant))
+    times = np.where([a == b for a, b in zip(old, new, strict=True)], 1.0, ratio * (1 + dequant))
     absolute = estimate(scenario.target, new).time_ns * (1 + dequant)
     nodes = graph.nodes
-    duration, provenance = nodes.duration_ns.copy(), nodes.provenance.copy()
+    duration = nodes.duration_ns.copy()
     measured = duration[rows] > 0
-    duration[rows] = np.rint(np.where(measured, duration[rows] * factor[kind], absolute[kind]))
+    duration[rows] = np.rint(np.where(measured, duration[rows] * times[kind], absolute[kind]))
+    provenance = by_ratio(graph, duration)
     provenance[rows[~measured]] = Provenance.DEFAULT  # keeps the time given here
     nodes = replace(nodes, duration_ns=duration, provenance=provenance)
     return scenario.with_graph(replace(graph, nodes=nodes))

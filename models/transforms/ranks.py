@@ -15,6 +15,7 @@ from .edit import Mask
 from .gradient_messages import transfer_ratio
 from .links import with_link
 from .memory_sharing import RANKS
+from .recost import by_ratio
 from .registry import Parameter, Transform, Value, register, whole
 from .scenario import Scenario
 from .splice import originals, spliced
@@ -27,6 +28,8 @@ def _ranks(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     graph = scenario.graph
     recorded = max(graph.meta.world_size, max((len(c.ranks) for c in graph.collectives), default=1))
     meeting = np.isin(graph.nodes.category, MEETINGS)
+    if wanted == recorded == 1:
+        return scenario
     if not meeting.any():
         raise UsageError(
             "ranks: the run has no collectives", remedy=f"--apply ddp:ranks={wanted} adds them"
@@ -55,7 +58,7 @@ def _resized(
         ratio.append(_ratio(scenario, old, new, recorded) if whole_job else 1.0)
     factor = np.array([*ratio, 1.0])[graph.nodes.collective]
     duration = np.rint(graph.nodes.duration_ns * factor).astype(np.int64)
-    nodes = replace(graph.nodes, duration_ns=duration)
+    nodes = replace(graph.nodes, duration_ns=duration, provenance=by_ratio(graph, duration))
     meta = replace(graph.meta, world_size=wanted)
     return replace(graph, nodes=nodes, collectives=tuple(collectives), meta=meta).checked()
 

@@ -95,7 +95,7 @@ class _Sender:
         self.ranks = max(2, len(self.example.ranks) or self.graph.meta.world_size)
         self.crowded = not has_device(self.graph) and shares_cores(scenario.target, self.ranks)
         issued = self.graph.nodes.duration_ns[[message.issuer for message in messages]]
-        self.issue_ns = int(issued.min())  # other load only ever adds
+        self.usual_issue_ns = round(float(np.median(issued)))
         self.start_ns = transfer_ns(scenario.costs, "all_reduce", 0, self.ranks) or 0.0
         self.per_byte = self._per_byte()
 
@@ -136,7 +136,7 @@ class _Sender:
         kind = EdgeKind.LAUNCH if self._on_device(old.row) else EdgeKind.HANDOVER
         issue = self.insertion.in_line(
             after, self.graph.name_of(old.issuer), lane,
-            Category(int(self.graph.nodes.category[old.issuer])), self.issue_ns,
+            Category(int(self.graph.nodes.category[old.issuer])), self._issue_ns(messages, place),
             rank=iteration.rank,
         )  # fmt: skip
         lag = max([0, *(lag for _, k, lag in self.graph.predecessors(old.row) if k == kind)])
@@ -154,13 +154,19 @@ class _Sender:
             int(self.graph.nodes.lane[old.row]),
             Category.COLLECTIVE, self._time_ns(bucket.bytes),
             collective=message, rank=iteration.rank,
-            provenance=int(Provenance.ROOFLINE if isnan(self.per_byte) else Provenance.MEASURED),
+            provenance=int(Provenance.ROOFLINE if isnan(self.per_byte) else Provenance.SCALED),
         )  # fmt: skip
         self.insertion.edge(issue, row, kind, lag)
         for waiter in self._waiters(part, place):
             wait = EdgeKind.STREAM_WAIT if self._on_device(old.row) else EdgeKind.HANDOVER
             self.insertion.edge(row, waiter, wait)
         return issue, row
+
+    def _issue_ns(self, messages: Sequence[Message], place: int) -> int:
+        """Give what issuing takes: as the recorded message in its place, more as usual."""
+        if place >= len(messages):
+            return self.usual_issue_ns
+        return int(self.graph.nodes.duration_ns[messages[place].issuer])
 
     def _was_exposed(self, part: _Part, place: int) -> bool:
         """Tell whether a message now overlaps backward that was sent last, with nothing beside it.

@@ -18,7 +18,7 @@ from ..costs.device_model import estimate, floor_ns
 from ..costs.work import is_known, work_of
 from ..costs.work_values import Work, WorkClass
 from ..errors import NeedsRecordingError
-from ..graph import NONE, Category, ExecutionGraph, Int64s, Operator
+from ..graph import NONE, Bytes, Category, ExecutionGraph, Int64s, Operator, Provenance
 from ..hardware import DeviceKind, Hardware
 from ..work_columns import with_work
 from .edit import Mask
@@ -124,10 +124,21 @@ def recosted_parts(scenario: Scenario, part: Int64s, changes: Sequence[Change]) 
     column[rows], by_model[rows] = place[pair], ratio[pair]
     moved = np.where(column != nodes.operator, 0, nodes.bytes)  # counted anew
     duration = _rescaled(graph, np.where(doers(graph), by_model, 1.0))
-    nodes = replace(nodes, operator=column, duration_ns=duration, bytes=moved)
+    nodes = replace(
+        nodes, operator=column, duration_ns=duration, bytes=moved,
+        provenance=by_ratio(graph, duration),
+    )  # fmt: skip
     return scenario.with_graph(
         with_work(replace(graph, nodes=nodes, operators=pool.values)).checked()
     )
+
+
+def by_ratio(graph: ExecutionGraph, duration_ns: Int64s) -> Bytes:
+    """Give where durations come from: those that a ratio of models changed are no measurement."""
+    origin = graph.nodes.provenance
+    changed = (duration_ns != graph.nodes.duration_ns) & (origin == Provenance.MEASURED)
+    column: Bytes = np.where(changed, np.uint8(Provenance.SCALED), origin)
+    return column
 
 
 def _rescaled(graph: ExecutionGraph, ratio: Float64s) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ their units, so that a wrong one is told before anything runs.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from ..errors import UsageError
 from ..memory.effect import MemoryEffect
@@ -83,6 +84,18 @@ def number(values: Mapping[str, Value], key: str, asked: str, *, above: float = 
     value = float(values[key])
     if not value > above:
         raise UsageError(f"{asked}: {key} must be above {above:g}, not {value:g}")
+    return value
+
+
+def factor(values: Mapping[str, Value], key: str, asked: str) -> float:
+    """Give a parameter that multiplies times: none may turn negative.
+
+    Raises:
+        UsageError: it is below 0.
+    """
+    value = float(values[key])
+    if value < 0:
+        raise UsageError(f"{asked}: {key} must be at least 0, not {value:g}")
     return value
 
 
@@ -178,8 +191,14 @@ def _value(parameter: Parameter, text: str, asked: str) -> Value:
         return text
     try:
         if parameter.dimension is not None:
-            return parse(text, parameter.dimension)
-        return float(text)
+            value = parse(text, parameter.dimension)
+        else:
+            value = float(text)
     except (UnitError, ValueError) as error:
         told = str(error) if isinstance(error, UnitError) else f"{text!r} is no number"
         raise UsageError(f"--apply {asked!r}: {parameter.name}: {told}") from None
+    if not isfinite(value):
+        raise UsageError(f"--apply {asked!r}: {parameter.name}: {text!r} is no finite number")
+    if parameter.dimension is not None and value < 0:
+        raise UsageError(f"--apply {asked!r}: {parameter.name}: {text!r} is below 0")
+    return value

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import NeedsRecordingError, UsageError
 from ..graph import HOST_TIME_EDGES, Category, ExecutionGraph
 from ..hardware import Hardware, Link, LinkTier
 from ..memory.effect import unchanged
 from ..specs import load
 from .edit import scaled
-from .registry import Parameter, Transform, Value, number, register
+from .registry import Parameter, Transform, Value, factor, number, register
 from .scenario import Scenario
 
 HOST_CATEGORIES = (Category.HOST, Category.LAUNCH, Category.ANNOTATION)
@@ -31,12 +31,19 @@ def _hardware(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
 
 def _host(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     speed = number(values, "speed", "host")
-    return scenario.with_graph(host_scaled(scenario.graph, 1 / speed))
+    return scenario if speed == 1 else scenario.with_graph(host_scaled(scenario.graph, 1 / speed))
 
 
 def _launch(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
+    cost = factor(values, "cost", "launch")
+    if cost == 1:
+        return scenario
     rows = scenario.graph.nodes.category == Category.LAUNCH
-    return scenario.with_graph(scaled(scenario.graph, rows, float(values["cost"])))
+    if not rows.any():
+        raise NeedsRecordingError(
+            "launch needs device work", remedy="record on a GPU, or ask for one with --hw"
+        )
+    return scenario.with_graph(scaled(scenario.graph, rows, cost))
 
 
 def _link(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
@@ -47,7 +54,9 @@ def _link(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
         known = ", ".join(("all", *sorted(tiers)))
         raise UsageError(f"link: no tier {tier!r}", remedy=f"one of {known}")
     bandwidth = number(values, "bandwidth", "link")
-    latency = float(values["latency"])
+    latency = factor(values, "latency", "link")
+    if bandwidth == latency == 1:
+        return scenario
 
     def changed(link: Link) -> Link:
         if tier not in ("all", link.tier.value):

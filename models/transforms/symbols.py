@@ -52,6 +52,8 @@ class Hint:
             self._dims(dims, scores=self._has_scores(operator.output_shapes, operator))
             for dims in operator.output_shapes
         )
+        if changed == shapes and outputs == operator.output_shapes:
+            return operator
         return replace(operator, input_shapes=changed, output_shapes=outputs, input_strides=())
 
     def _product(

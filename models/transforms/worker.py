@@ -32,6 +32,7 @@ class Work:
         lane: the host thread of each.
         calls: how many calls of operators each is on the host.
         lag_ns: host time in front of each.
+        most_ns: what each takes at most, whatever the model says; None where nothing tells.
     """
 
     after: Int64s
@@ -39,6 +40,7 @@ class Work:
     lane: Int64s
     calls: int | Int64s
     lag_ns: int | Int64s = 0
+    most_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -106,11 +108,14 @@ class Worker:
             return numbers
         place, price = self._known(operators)
         time_ns, operator = price[kind], place[kind]
+        if work.most_ns is not None:
+            time_ns = np.minimum(time_ns, work.most_ns)
         if not self.on_device:
             duration = (work.calls - 1) * self._dispatch_ns + time_ns
             self.insertion.put(
                 numbers, work.after, work.lag_ns, name=work.name, lane=work.lane,
                 category=int(Category.HOST), duration_ns=duration, operator=operator,
+                provenance=int(Provenance.ROOFLINE),
             )  # fmt: skip
             return numbers
         launches, kernels = numbers[0::2], numbers[1::2]

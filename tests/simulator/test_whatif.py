@@ -67,3 +67,21 @@ def test_repetitions_may_come_in_any_order(asked: list[str]) -> None:
 def test_scaling_all_costs_scales_the_run(factor: float) -> None:
     found = answer(training_run(layers=2), f"scale:name=*,factor={factor}")
     assert found.stages[1].predicted_ns == pytest.approx(factor * step_ns(2), rel=1e-3)
+
+
+def test_a_change_that_moves_nothing_is_told() -> None:
+    found = answer(training_run(layers=2), "link:bandwidth=4")
+    assert found.warnings[0] == "link:bandwidth=4 leaves time and memory of this run as they were"
+
+
+@pytest.mark.parametrize("asked", ["batch:from=16,to=64", "amp", "quantise:bits=8,dequant=0.5"])
+def test_what_a_model_re_costed_is_in_doubt_on_the_recordings_own_machine_too(asked: str) -> None:
+    first, last = answer(training_run(layers=2), asked).stages
+    assert first.interval_ns == (first.predicted_ns, first.predicted_ns)
+    assert last.interval_ns[0] < last.predicted_ns < last.interval_ns[1]
+
+
+@pytest.mark.parametrize("asked", ["host:speed=2", "layers:to=4", "scale:name=aten::mm,factor=2"])
+def test_what_is_measured_or_given_stays_certain(asked: str) -> None:
+    last = answer(training_run(layers=2), asked).stages[-1]
+    assert last.interval_ns == (last.predicted_ns, last.predicted_ns)

@@ -14,6 +14,8 @@ IDENTITIES = (
     "host:speed=1",
     "launch:cost=1",
     "scale:name=aten::mm,factor=1",
+    "link:bandwidth=1,latency=1",
+    "ranks:ranks=1",
     "ddp:ranks=1",
     "accumulate:steps=1",
     "layers:to=2",

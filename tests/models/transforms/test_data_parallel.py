@@ -4,6 +4,8 @@ host   F0 F1 B1 a1 |copy|issue| B0 a0 |copy|issue|  |copy back| o0 o1
 comm                    [all_reduce 1]    [all_reduce 0]
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 
 from etsim.models.costs.collectives import transfer_ns
 from etsim.models.costs.price import price
-from etsim.models.graph import Category, EdgeKind, ExecutionGraph
+from etsim.models.graph import Category, Collective, EdgeKind, ExecutionGraph
 from etsim.models.merge import merge_ranks
 from etsim.models.specs import load
 from etsim.models.transforms.buckets import FIRST_BUCKET_BYTES, bucketed
+from etsim.models.transforms.compress import _factored
+from etsim.models.transforms.gradient_messages import gradient_messages
 from etsim.models.transforms.scenario import Scenario
 from etsim.models.transforms.training import Gradient, iterations
 from etsim.simulator.replay import replay
@@ -213,3 +217,22 @@ def test_fsdp_gathers_each_layer_twice() -> None:
 def test_ranks_drawn_alike_meet_at_once() -> None:
     graph = merged_run()
     assert replay(graph).makespan_ns == replay(merge_ranks([graph])).makespan_ns
+
+
+def test_powersgd_sends_a_scalar_as_it_is() -> None:
+    scalar = Gradient(0, 0, (), "fp32")
+    sent = _factored(Collective("all_reduce", message_bytes=scalar.bytes), [scalar], 1)
+    assert sent.message_bytes == scalar.bytes
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_as_many_messages_as_recorded_take_the_host_as_recorded(device: bool) -> None:
+    """Issuing took 1 ms here and 50 us there: without overlap it still does."""
+    graph = merged_run(device=device)
+    duration = graph.nodes.duration_ns.copy()
+    issuers = [message.issuer for message in gradient_messages(graph, "test")]
+    duration[issuers] = np.where(np.arange(len(issuers)) % 2, 50_000, 1_000_000)
+    graph = replace(graph, nodes=replace(graph.nodes, duration_ns=duration))
+    after = applied(graph, "buckets:bucket=1MB,overlap=0")
+    now = [message.issuer for message in gradient_messages(after, "test")]
+    assert sorted(after.nodes.duration_ns[now].tolist()) == sorted(duration[issuers].tolist())

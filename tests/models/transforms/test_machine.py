@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from etsim.models.costs.price import price
-from etsim.models.errors import UsageError
+from etsim.models.errors import NeedsRecordingError, UsageError
 from etsim.models.graph import Category
 from etsim.models.specs import load
 from etsim.models.transforms.catalogue import transforms
@@ -94,3 +94,18 @@ def test_costs_are_the_sources() -> None:
     machine, other = load("a100"), load("h100")
     assert Scenario(training_run(), machine, other).costs is machine
     assert Scenario(training_run(), None, other).costs is other
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["launch:cost=-1", "scale:name=k1,factor=-1", "link:latency=-1", "quantise:bits=8,dequant=-2"],
+)
+def test_time_never_turns_negative(asked: str) -> None:
+    with pytest.raises(UsageError, match="at least 0"):
+        applied(training_run(device=True) if "k1" not in asked else launches_and_kernels(), asked)
+
+
+@pytest.mark.parametrize("asked", ["launch:cost=0.5", "fuse:name=*"])
+def test_changes_of_device_work_need_some(asked: str) -> None:
+    with pytest.raises(NeedsRecordingError, match="needs device work"):
+        applied(training_run(), asked)

@@ -48,3 +48,17 @@ def test_a_transform_that_does_not_explain_itself_is_refused() -> None:
     mute = Transform("mute", "", "", "", "", (Parameter("x", "y"),), lambda s, _: s, unchanged(""))
     with pytest.raises(ValueError, match="does not say"):
         register(mute)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ddp:ranks=inf", "no finite number"),
+        ("host:speed=nan", "no finite number"),
+        ("ddp:ranks=8,bucket=-1MB", "below 0"),
+        ("cuda-graphs:launch=-1us", "below 0"),
+    ],
+)
+def test_what_no_run_could_have_is_refused_before_anything_runs(text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        parse_asked(text)

@@ -1,14 +1,17 @@
 """Re-costing: sizes, precision, fused optimizer, CUDA graphs, weights and data loading."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from etsim.models.costs.device_model import estimate, floor_ns
 from etsim.models.costs.work import work_of
-from etsim.models.errors import NeedsRecordingError
+from etsim.models.errors import NeedsRecordingError, UsageError
 from etsim.models.graph import Category, EdgeKind, ExecutionGraph, LaneKind, Operator
 from etsim.models.graph_builder import GraphBuilder
 from etsim.models.specs import load
+from etsim.models.transforms.edit import scaled
 from etsim.models.transforms.recost import dispatch_ns, doers, recosted
 from etsim.models.transforms.scenario import Scenario
 from etsim.models.transforms.sizes import parameter_shapes, resized_by
@@ -234,3 +237,28 @@ def test_fetching_scales_or_goes(factor: int, expected: int) -> None:
 def test_without_a_data_loader_the_user_is_told_what_to_mark() -> None:
     with pytest.raises(NeedsRecordingError, match="DataLoader"):
         applied(training_run(), "data-loader")
+
+
+def test_a_size_that_no_operator_has_is_refused_also_where_strides_are_known() -> None:
+    """(16, 512) x (512, 512): no dimension of 559."""
+    graph = training_run()
+    strided = tuple(replace(op, input_strides=((512, 1), (512, 1))) for op in graph.operators)
+    graph = replace(graph, operators=strided)
+    for asked in ("batch:from=559,to=1118", "length:from=559,to=1118"):
+        with pytest.raises(UsageError, match="no operator has a dimension of 559"):
+            applied(graph, asked)
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_a_fused_step_takes_no_longer_than_what_it_replaces(device: bool) -> None:
+    """Products 50 times off their model, sums of the optimizer as quick as they are."""
+    slow = applied(training_run(device=device), "scale:name=*,factor=50")
+    before = scaled(slow, np.char.startswith(np.array(names(slow)), "aten::add_"), 1 / 50)
+    after = applied(before, "fused-optimizer:kind=sgd")
+    work = (
+        int(graph.nodes.duration_ns[(graph.nodes.category == category) & step].sum())
+        for graph in (before, after)
+        for category in [Category.KERNEL if device else Category.HOST]
+        for step in [np.array([n.startswith(("aten::add_", "aten::_fused")) for n in names(graph)])]
+    )
+    assert next(work) >= next(work) - 3 * dispatch_ns(before)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from ..models.graph_builder import Interner
+from .begin_end import BEGIN, COMPLETE, END, BeginEnd
 from .blocks import file_blocks
 from .event_chunks import CHUNK_BYTES, Chunks
 from .event_columns import (
@@ -55,6 +56,7 @@ SOURCE_OF_CATEGORY: dict[str, Source] = {
     # the host side of CUDA and HIP, of XPU, of MTIA, Glow and Gaudi, of devices outside PyTorch
     "cuda_runtime": Source.RUNTIME,
     "cuda_driver": Source.RUNTIME,
+    "mtia_ccp_events": Source.KERNEL,
     "xpu_runtime": Source.RUNTIME,
     "xpu_driver": Source.RUNTIME,
     "mtia_runtime": Source.RUNTIME,
@@ -137,6 +139,7 @@ def read_kineto(path: Path, data: bytes | None = None, *, salvage: bool = False)
     collected = _Collected()
     for events in chunks:
         collected.add(events)
+    collected.close()
     notes = (*_reading_notes(chunks, decoder), *collected.notes())
     return collected.trace(read_header(chunks.around, path), path, notes)
 
@@ -161,6 +164,7 @@ class _Collected:
     sync_records: dict[int, Args] = field(default_factory=dict)
     thread_names: dict[tuple[int, int], str] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
+    halves: BeginEnd = field(default_factory=BeginEnd)
 
     def __post_init__(self) -> None:
         host = ColumnParts(self.names, threads_of, host_keys)
@@ -174,8 +178,10 @@ class _Collected:
         """Sort a chunk's complete events by what they are."""
         by_category: dict[str, list[AnyEvent]] = defaultdict(list)
         for event in events:
-            if event.ph == "X":
+            if event.ph == COMPLETE:
                 by_category[event.cat].append(event)
+            elif event.ph in (BEGIN, END):
+                self.halves.add(event)
             elif event.ph == "M" and event.name == "thread_name" and event.args:
                 key = whole(event.pid), whole(event.tid)
                 self.thread_names[key] = str(event.args.name or "")
@@ -187,6 +193,10 @@ class _Collected:
                 self._add_records(chosen)
             else:
                 self.tables[source].add(source, chosen)
+
+    def close(self) -> None:
+        """Take the events whose beginning and end stand apart, when all have been seen."""
+        self.add(self.halves.complete())
 
     def _add_records(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
@@ -200,6 +210,8 @@ class _Collected:
         if unknown:
             named = ", ".join(sorted(unknown)[:5])
             yield f"{sum(unknown.values()):,} events of unknown categories were left out ({named})"
+        if self.halves.unmatched:
+            yield f"{self.halves.unmatched:,} events have no beginning or no end and were left out"
 
     def trace(self, header: Header, path: Path, notes: tuple[str, ...]) -> KinetoTrace:
         """Put the columns together."""

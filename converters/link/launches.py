@@ -29,6 +29,7 @@ class Launches:
         blocking: host events that waited for their own copy; (host events,).
         freeing: host events that waited for all work, to release memory; (host events,).
         copy_end_ns: end of the last device event of each blocking call; (host events,).
+        ambiguous: two processes number their calls alike: who launched what is a guess.
         call_cost_ns: what a launch takes when nothing holds it up (median of the trace's own).
     """
 
@@ -37,6 +38,7 @@ class Launches:
     blocking: NDArray[np.bool_]
     freeing: NDArray[np.bool_]
     copy_end_ns: Int64s
+    ambiguous: bool
     call_cost_ns: int
 
 
@@ -44,7 +46,9 @@ def find_launches(trace: KinetoTrace) -> Launches:
     """Match device events with runtime calls by correlation."""
     host, device = trace.host, trace.device
     call = _call_of_device(host, device)
-    known = call >= 0
+    if not (call >= 0).any():
+        call = _operator_of_device(host, device)
+    known = (call >= 0) & (host.source[call] == Source.RUNTIME if len(host) else False)
     is_launch = np.zeros(len(host), dtype=bool)
     is_launch[call[known]] = True
     last_end = np.zeros(len(host), dtype=np.int64)
@@ -52,7 +56,9 @@ def find_launches(trace: KinetoTrace) -> Launches:
     blocking = is_launch & _is_copy(trace) & _waited(trace, last_end)
     plain = host.duration_ns[is_launch & ~blocking]
     cost = int(np.median(plain)) if len(plain) else DEFAULT_LAUNCH_COST_NS
-    return Launches(call, is_launch, blocking, freed_when_idle(trace, call), last_end, cost)
+    return Launches(
+        call, is_launch, blocking, freed_when_idle(trace, call), last_end, _ambiguous(host), cost
+    )
 
 
 def _call_of_device(host: EventTable, device: EventTable) -> Int64s:
@@ -67,6 +73,30 @@ def _call_of_device(host: EventTable, device: EventTable) -> Int64s:
     for event in np.flatnonzero(after - first > 1).tolist():
         found[event] = _of_several(host, device, event, order[first[event] : after[event]])
     return found
+
+
+def _ambiguous(host: EventTable) -> bool:
+    """Tell whether calls of several processes have the same correlation."""
+    calls = np.flatnonzero((host.source == Source.RUNTIME) & (host.correlation > 0))
+    process = np.array([thread.process for thread in host.threads] or [0])
+    of_call = process[host.thread[calls]]
+    if not len(calls) or (of_call == of_call[0]).all():
+        return False
+    pairs = np.unique(np.stack((of_call, host.correlation[calls])), axis=1)
+    return bool(pairs.shape[1] > len(np.unique(pairs[1])))
+
+
+def _operator_of_device(host: EventTable, device: EventTable) -> Int64s:
+    """A profiler without runtime calls tells only under which operator it saw the work begin."""
+    operators = np.flatnonzero((host.source == Source.OPERATOR) & (host.external_id > 0))
+    if not len(operators) or not len(device):
+        return np.full(len(device), NONE, dtype=np.int64)
+    order = operators[np.argsort(host.external_id[operators], kind="stable")]
+    keys = host.external_id[order]
+    place = np.minimum(np.searchsorted(keys, device.external_id), len(order) - 1)
+    found = order[place]
+    same = host.external_id[found] == device.external_id
+    return np.where(same & (host.start_ns[found] <= device.start_ns), found, NONE)
 
 
 def _of_several(host: EventTable, device: EventTable, event: int, calls: Int64s) -> int:

@@ -129,9 +129,11 @@ class _SyncLinker:
     last_event: Int64s = field(init=False)
     event_of_correlation: dict[int, int] = field(init=False)
     call_of_name: Bytes = field(init=False)
+    users: list[frozenset[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.call_of_name = calls_of(self.trace.names)
+        self.users = [self._users(stream) for stream in self.streams]
         host, call = self.trace.host, self.launches.call_of_device
         launched = np.flatnonzero(call >= 0)
         self.last_event = np.full(len(host), NONE, dtype=np.int64)
@@ -139,6 +141,21 @@ class _SyncLinker:
         recorded = self.trace.sync_records
         numbers = host.correlation.tolist() if recorded else []
         self.event_of_correlation = {n: e for e, n in reversed(list(enumerate(numbers)))}
+
+    def _users(self, stream: _Stream) -> frozenset[int]:
+        """Give the processes that put work on a stream; none where that cannot be told."""
+        if self.launches.ambiguous:
+            return frozenset()
+        span = slice(stream.first, stream.first + len(stream.anchor))
+        calls = self.launches.call_of_device[span]
+        threads = np.unique(self.trace.host.thread[calls[calls >= 0]]).tolist()
+        return frozenset(self.trace.host.threads[thread].process for thread in threads)
+
+    def _streams_of(self, event: int) -> list[_Stream]:
+        """Give the streams that a call may wait for: never those of another process alone."""
+        process = self.trace.host.threads[int(self.trace.host.thread[event])].process
+        pairs = zip(self.streams, self.users, strict=True)
+        return [stream for stream, users in pairs if not users or process in users]
 
     def link(self, row: int) -> None:
         event = int(self.host.event[row])
@@ -162,22 +179,22 @@ class _SyncLinker:
         call = self.call_of_name[int(self.trace.host.name[event])]
         record = self.trace.sync_records.get(int(self.trace.host.correlation[event]))
         if record is not None and record.sync_kind is not None:
-            return self._recorded(record, position)
+            return self._recorded(record, event, position)
         if call == Call.DEVICE_SYNC or self.launches.freeing[event]:
-            return self._all_streams(position), Certainty.RECORDED
+            return self._all_streams(event, position), Certainty.RECORDED
         return self._inferred(row, position, whole_stream=call == Call.STREAM_SYNC)
 
     def _own_copies(self, event: int) -> list[int]:
         last = int(self.last_event[event])
         return [last] if last != NONE else []
 
-    def _all_streams(self, position: int) -> list[int]:
-        last = [stream.last_launched_before(position) for stream in self.streams]
+    def _all_streams(self, event: int, position: int) -> list[int]:
+        last = [s.last_launched_before(position) for s in self._streams_of(event)]
         return [event for event in last if event != NONE]
 
-    def _recorded(self, record: Args, position: int) -> tuple[list[int], Certainty]:
+    def _recorded(self, record: Args, event: int, position: int) -> tuple[list[int], Certainty]:
         if record.sync_kind == "Context Sync":
-            return self._all_streams(position), Certainty.RECORDED
+            return self._all_streams(event, position), Certainty.RECORDED
         if record.sync_kind == "Event Sync":
             position = self._position_of_call(whole(record.wait_on_record), position)
             return self._on_stream(whole(record.wait_on_stream), position), Certainty.RECORDED
@@ -197,10 +214,11 @@ class _SyncLinker:
         """The stream whose last work ends latest inside the wait, else the latest before it."""
         begin, end = int(self.host.begin_ns[row]), int(self.host.end_ns[row])
         limit = end + CLOCK_TOLERANCE_NS
+        streams = self._streams_of(int(self.host.event[row]))
         if whole_stream:
-            last = [stream.last_launched_before(position) for stream in self.streams]
+            last = [stream.last_launched_before(position) for stream in streams]
         else:
-            last = [stream.last_ended_by(position, limit) for stream in self.streams]
+            last = [stream.last_ended_by(position, limit) for stream in streams]
         found = latest_inside(self.trace.device.end_ns, last, begin, limit)
         if found[0] or not whole_stream or end - begin <= UNSEEN_WAIT_NS:
             return found

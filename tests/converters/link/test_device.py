@@ -22,6 +22,27 @@ def test_a_launch_is_found_by_its_correlation_not_by_time() -> None:
     assert seen.edges(EdgeKind.STREAM_ORDER) == set()
 
 
+def told_by_operators(kernel_start: int = 20) -> Seen:
+    """Draw a trace without runtime calls whose kernel names the operator around its launch."""
+    run = Recording()
+    outer = run.op("outer", 0, 40)
+    inner = run.op("inner", 10, 30)
+    assert outer != inner
+    run.kernel("k", kernel_start, 120, said={"External id": inner})
+    return run.linked()
+
+
+def test_without_runtime_calls_the_operator_launched_the_kernel() -> None:
+    seen = told_by_operators()
+    assert seen.edges(EdgeKind.LAUNCH) == {("inner", "k")}
+    assert seen.graph.nodes.category[seen.row("inner")] == Category.HOST
+
+
+@pytest.mark.parametrize(("start", "launched"), [(10, True), (9, False)])
+def test_no_operator_launched_what_ran_before_it(start: int, *, launched: bool) -> None:
+    assert bool(told_by_operators(start).edges(EdgeKind.LAUNCH)) is launched
+
+
 def test_kernels_of_one_stream_run_in_order_and_streams_do_not_wait_for_each_other() -> None:
     """Draw two streams.
 

@@ -43,6 +43,33 @@ def test_a_device_sync_waits_for_every_stream(name: str) -> None:
     assert certainty(seen) == [Certainty.RECORDED]
 
 
+def test_a_device_sync_waits_for_its_own_process_alone() -> None:
+    """Two processes in one file: the other's device is none of this one's business."""
+    run = Recording()
+    run.kernel("mine", 10, 60, by=run.launch(0, 5))
+    run.pid += 1
+    run.kernel("other", 10, 90, by=run.launch(0, 5), device=1)
+    run.pid -= 1
+    run.sync("cudaDeviceSynchronize", 20, 70)
+    run.kernel("unknown", 1, 3, device=2)
+    assert waits(run.linked()) == {
+        ("mine", "cudaDeviceSynchronize"), ("unknown", "cudaDeviceSynchronize")
+    }  # fmt: skip
+
+
+def test_two_processes_that_number_alike_may_wait_for_each_others_work() -> None:
+    """Who launched what is a guess then, so no stream is ruled out."""
+    run = Recording()
+    run.kernel("mine", 10, 60, by=run.launch(0, 5))
+    other = Recording(pid=run.pid + 1)
+    other.kernel("other", 12, 65, by=other.launch(0, 5), device=1)
+    run.sync("cudaDeviceSynchronize", 20, 70)
+    run.events += other.events
+    assert waits(run.linked()) == {
+        ("mine", "cudaDeviceSynchronize"), ("other", "cudaDeviceSynchronize")
+    }  # fmt: skip
+
+
 def test_what_a_wait_costs_is_what_follows_the_work() -> None:
     """The wait ends 5 us after the kernel: that is its own time, the rest is waiting."""
     seen = two_streams("cudaDeviceSynchronize", 20, 105)

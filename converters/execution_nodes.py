@@ -19,9 +19,9 @@ from ..models.errors import TraceFormatError
 from ..models.graph import Int32s, Int64s
 from ..models.graph_builder import Interner
 from .coded import Coded
-from .execution_attributes import AttributeReader, Node, number_column
+from .execution_attributes import NOTHING, AttributeReader, Node, UsualNode, number_column
 
-EMPTY, NOTHING = msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
+EMPTY = msgspec.Raw(b"[]")
 
 
 class Arguments(msgspec.Struct, gc=False, frozen=True):
@@ -34,7 +34,7 @@ class Arguments(msgspec.Struct, gc=False, frozen=True):
 
 
 class NestedNode(Node, gc=False):
-    """A node since 1.0.2."""
+    """A node since 1.0.2, whatever its attributes."""
 
     inputs: msgspec.Raw = NOTHING
     outputs: msgspec.Raw = NOTHING
@@ -51,7 +51,8 @@ class FlatNode(Node, gc=False):
     output_types: msgspec.Raw = EMPTY
 
 
-AnyNode = NestedNode | FlatNode
+AnyNode = UsualNode | NestedNode | FlatNode
+_USUAL = msgspec.json.Decoder(list[UsualNode], strict=False)
 _NESTED = msgspec.json.Decoder(list[NestedNode], strict=False)
 _FLAT = msgspec.json.Decoder(list[FlatNode], strict=False)
 _ARGUMENTS = msgspec.json.Decoder(Arguments)
@@ -80,13 +81,20 @@ class NodeDecoder:
         if self._flat is None:
             self._flat = b'"input_shapes"' in text[:1_000_000]
         try:
-            return (_FLAT if self._flat else _NESTED).decode(text)
+            return _FLAT.decode(text) if self._flat else _nested_nodes(text)
         except msgspec.ValidationError as error:
             told = _ITEM.sub(self._place, str(error))
             raise TraceFormatError(f"is not an execution trace: {told}", where=self.path) from None
 
     def _place(self, found: re.Match[str]) -> str:
         return f"$.nodes[{self.before + int(found[1]):,}]"
+
+
+def _nested_nodes(text: bytes) -> Sequence[AnyNode]:
+    try:
+        return _USUAL.decode(text)
+    except msgspec.ValidationError:
+        return _NESTED.decode(text)
 
 
 @dataclass(slots=True)
@@ -157,9 +165,8 @@ class NodeParts:
         self.attributes.read(nodes)
         self.inputs.add(nodes)
         self.outputs.add(nodes)
-        parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
         self._ids.append(number_column(nodes, "id"))
-        self._parents.append(np.array([parent or 0 for parent in parents], dtype=np.int64))
+        self._parents.append(_parents(nodes))
         names = map(self._names.__getitem__, map(attrgetter("name"), nodes))
         self._name_parts.append(np.fromiter(names, dtype=np.int32))
 
@@ -177,6 +184,14 @@ class NodeParts:
             inputs=self.inputs.column(self.path).sorted_by(order),
             outputs=self.outputs.column(self.path).sorted_by(order),
         )
+
+
+def _parents(nodes: Sequence[AnyNode]) -> Int64s:
+    try:
+        return number_column(nodes, "ctrl_deps")
+    except TypeError:  # None: the older layout, or a node without one
+        parents = [node.parent if node.ctrl_deps is None else node.ctrl_deps for node in nodes]
+        return np.array([parent or 0 for parent in parents], dtype=np.int64)
 
 
 Number = TypeVar("Number", np.int32, np.int64)

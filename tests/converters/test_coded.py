@@ -1,5 +1,6 @@
 """A coded column reads as the sequence that it stands for."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,3 +22,12 @@ def test_each_distinct_value_stands_once_in_order_of_first_sight() -> None:
     assert column.table == ["mm", "relu"]
     assert column.code.tolist() == [0, 1, 0]
     assert column != ["mm", "relu", "relu"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc"))))
+def test_sorted_it_is_what_the_sorted_values_are_coded_as(rows: list[tuple[int, str]]) -> None:
+    keys = np.array([key for key, _ in rows], dtype=np.int64)
+    column = coded(value for _, value in rows).sorted_by(np.argsort(keys, kind="stable"))
+    wanted = coded(value for _, value in sorted(rows, key=lambda row: row[0]))
+    assert column.table == wanted.table
+    assert column.code.tolist() == wanted.code.tolist()

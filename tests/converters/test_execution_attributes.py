@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from etsim.converters.execution_attributes import ATTRIBUTE_FIELDS, AttributeReader, Node
+from etsim.converters.execution_attributes import ATTRIBUTE_FIELDS, AttributeReader, UsualNode
+from etsim.converters.execution_nodes import NestedNode, NodeDecoder
 from etsim.models.errors import TraceFormatError
 
 HERE = Path("et.json")
@@ -31,15 +31,24 @@ def usual(schema: str = "aten::mm(Tensor a)", **numbers: int) -> list[Json]:
 
 
 def read(*attrs: list[Json], indent: int | None = None) -> dict[str, list[int] | list[str]]:
-    nodes = [Node(id=1, attrs=msgspec.Raw(json.dumps(a, indent=indent).encode())) for a in attrs]
-    reader = AttributeReader(HERE)
+    nodes = [{"id": 1, "attrs": attributes} for attributes in attrs]
+    reader, decode = AttributeReader(HERE), NodeDecoder(HERE)
     for first in range(0, len(nodes), CHUNK):
-        reader.read(nodes[first : first + CHUNK])
+        reader.read(decode(json.dumps(nodes[first : first + CHUNK], indent=indent).encode()))
     found = reader.attributes()
     return {
         **{name: found.numbers[name].tolist() for name in ATTRIBUTE_FIELDS},
         "op_schema": list(found.op_schema),
     }
+
+
+def test_usual_nodes_are_decoded_by_place_and_others_by_name() -> None:
+    def kind(attrs: list[Json]) -> type:
+        (node,) = NodeDecoder(HERE)(json.dumps([{"id": 1, "attrs": attrs}]).encode())
+        return type(node)
+
+    assert kind(usual()) is UsualNode
+    assert kind(usual()[::-1]) is NestedNode
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -87,6 +96,6 @@ def test_many_chunks_are_read_in_order() -> None:
 
 
 def test_attributes_that_are_no_list_are_told() -> None:
-    node = Node(id=1, attrs=msgspec.Raw(b'{"rf_id": 7}'))
+    nodes = NodeDecoder(HERE)(b'[{"id": 1, "attrs": {"rf_id": 7}}]')
     with pytest.raises(TraceFormatError, match="is not an execution trace"):
-        AttributeReader(HERE).read([node])
+        AttributeReader(HERE).read(nodes)

@@ -129,6 +129,37 @@ def test_a_trace_cut_in_the_middle_says_how_it_came(share: float) -> None:
         read_execution_trace(HERE, data[: int(len(data) * share)])
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_of_a_cut_trace_the_whole_nodes_are_salvaged(packed: bool, tmp_path: Path) -> None:
+    document = run().execution_trace()
+    data = json.dumps(document).encode()
+    last = data.rindex(b'{"id"')
+    path = tmp_path / "et.json"
+    cut = data[: last + 40]
+    path.write_bytes(gzip.compress(cut)[:-8] if packed else cut)
+    with pytest.raises(TraceFormatError, match=r"is cut after .*--salvage"):
+        read_execution_trace(path)
+    et = read_execution_trace(path, salvage=True)
+    assert sorted(et.id.tolist()) == sorted(node["id"] for node in document["nodes"][:-1])
+    assert not et.complete
+    (note,) = et.notes
+    assert "before the cut" in note
+
+
+def test_many_chunks_are_read_as_one(tmp_path: Path) -> None:
+    """A chunk ends between two nodes, wherever attributes and tensors look alike."""
+    document = run().execution_trace()
+    (node,) = document["nodes"][-1:]
+    count = 3000  # more than 2 MB
+    document["nodes"] += [{**node, "id": 1000 + i, "name": f"op{i % 7}"} for i in range(count)]
+    path = tmp_path / "et.json"
+    path.write_bytes(json.dumps(document, indent=1).encode())
+    assert path.stat().st_size > 2 << 20
+    et = read_execution_trace(path)
+    assert et.id.tolist()[-count:] == list(range(1000, 1000 + count))
+    assert list(et.name)[-count:] == [f"op{i % 7}" for i in range(count)]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -1,6 +1,6 @@
 """Predict: price a recorded run for a target, replay it, and say how long, why and how surely."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -14,7 +14,7 @@ from ..models.merge import merge_ranks
 from ..models.offload import needs_offload, offload
 from ..models.timeline import Timeline, measured
 from .replay import replay
-from .scaling import Scale, apply_scales
+from .scaling import Scale, apply_scales, rows_scaled
 from .scenarios import CostTables
 from .totals import scenario_totals
 
@@ -88,9 +88,16 @@ def predict(
         timeline=timeline,
         interval_ns=interval(graph, priced, timeline),
         offloaded=offloaded,
-        warnings=(*_warnings(graphs, offloaded), *priced.warnings),
+        warnings=(*_warnings(graphs, offloaded), *_idle(graph, scales), *priced.warnings),
         properties_of_ranks=tuple(graph.meta.properties for graph in graphs),
     )
+
+
+def _idle(graph: ExecutionGraph, scales: Sequence[Scale]) -> Iterator[str]:
+    """Say which scales meet nothing: their answer is the unchanged run's."""
+    for scale in scales:
+        if not rows_scaled(graph, scale).any():
+            yield f"--scale {scale} changes nothing: the run has no such rows"
 
 
 def prepared(

@@ -83,6 +83,14 @@ def test_halving_the_hosts_costs_halves_the_mlp(mlp: Path) -> None:
     assert found["predicted_ns"] / found["measured_ns"] == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_scale_that_meets_nothing_is_told(mlp: Path) -> None:
+    """A run of a CPU has no kernels of a device; its host it has."""
+    said = call("predict", "--et", mlp, "--hw", "source", "--scale", "kernel=0.5", "--scale",
+                "host=0.5")  # fmt: skip
+    assert "--scale kernel=0.5 changes nothing" in said.err
+    assert "--scale host=0.5" not in said.err
+
+
 def test_four_ranks_replay_together_from_a_folder_or_a_pattern(ddp: Path) -> None:
     by_folder = json.loads(call("predict", "--et", ddp, "--hw", "source", "--json").out)
     by_pattern = json.loads(

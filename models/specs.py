@@ -41,7 +41,7 @@ _LEAST_REPORTED = 0.85
 _MOST_REPORTED = 1.02
 
 
-def load(path_or_name: str, changes: Mapping[str, str] | None = None) -> Hardware:
+def load(path_or_name: str, changes: Mapping[str, object] | None = None) -> Hardware:
     """Load a spec from a file (it exists or ends in .yaml or .yml), else from the catalogue.
 
     Args:
@@ -143,7 +143,7 @@ def _catalogue_figures(name: str) -> Figures:
     return figures
 
 
-def _load_file(path: Path, changes: Mapping[str, str]) -> Hardware:
+def _load_file(path: Path, changes: Mapping[str, object]) -> Hardware:
     spec = _read_with_base(path, ())
     figures, faults = check({**spec.leaves, **changes})
     if faults or spec.faults:

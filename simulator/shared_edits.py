@@ -21,37 +21,43 @@ Edit = Callable[[Scenario], Scenario]
 MAY_DECIDE = ("links", "calibration", "defaulted")  # of the machine beside its device and host
 
 
-class _NotingHardware(Hardware):
+class _Noting:
+    """Notes which fields are read, also by whoever copies the part, compares it or calls it."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> object:
+        return _read(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        mine = fields(self)  # type: ignore[arg-type]  # each child is a dataclass
+        return all(getattr(self, one.name) == getattr(other, one.name, None) for one in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # as of any part: mappings have none
+
+
+class _NotingHardware(_Noting, Hardware):
     """A machine that notes which of its fields are read."""
 
     __slots__ = ("noted",)
     noted: set[str]
 
-    def __getattribute__(self, name: str) -> object:
-        return _read(self, name)
 
-
-class _NotingDevice(Device):
+class _NotingDevice(_Noting, Device):
     """A device that notes which of its figures are read."""
 
     __slots__ = ("noted",)
     noted: set[str]
 
-    def __getattribute__(self, name: str) -> object:
-        return _read(self, name)
 
-
-class _NotingHost(Host):
+class _NotingHost(_Noting, Host):
     """A host that notes which of its figures are read."""
 
     __slots__ = ("noted",)
     noted: set[str]
 
-    def __getattribute__(self, name: str) -> object:
-        return _read(self, name)
 
-
-def _read(part: Hardware | Device | Host, name: str) -> object:
+def _read(part: object, name: str) -> object:
     # A copy has nothing to note in: whoever made it has read all fields of what it was made from.
     with suppress(AttributeError):
         object.__getattribute__(part, "noted").add(name)
@@ -63,7 +69,8 @@ class _Seen:
     """What an edit saw of a target, and what it made of the graph.
 
     Attributes:
-        before: kept, so that its identity stays its own.
+        before, plans: graph and memory that it was asked of; kept, so that their identity stays
+            their own.
         machine, device, host: values by field read.
         made: the graph, or why there is none.
         memory: the plans after the edit; none where it refused.
@@ -72,6 +79,7 @@ class _Seen:
     """
 
     before: ExecutionGraph
+    plans: tuple[MemoryPlan, ...]
     machine: Mapping[str, object]
     device: Mapping[str, object]
     host: Mapping[str, object]
@@ -80,10 +88,12 @@ class _Seen:
     links: tuple[Link, ...] | None = None
     suffix: str = ""
 
-    def alike(self, target: Hardware) -> bool:
-        """Tell whether the edit cannot tell this target from the one that it ran on."""
+    def alike(self, scenario: Scenario) -> bool:
+        """Tell whether the edit cannot tell this scenario of the same graph from its own."""
+        target = scenario.target
         return (
-            _has(target.device, self.device)
+            scenario.memory is self.plans
+            and _has(target.device, self.device)
             and _has(target.host, self.host)
             and _has(target, self.machine)
         )
@@ -132,7 +142,7 @@ class SharedEdits:
             EtsimError: the edit refuses.
         """
         known = self._levels[level][id(scenario.graph), text]
-        seen = next((one for one in known if one.alike(scenario.target)), None)
+        seen = next((one for one in known if one.alike(scenario)), None)
         if seen is not None:
             return seen.applied(scenario)
         return _noted(edit, scenario, known)
@@ -149,16 +159,25 @@ def _noted(edit: Edit, scenario: Scenario, known: list[_Seen]) -> Scenario:
             known.append(_seen(scenario, watched, error, ()))
         raise
     changed = after.target
+    if after.source is not scenario.source:
+        return replace(after, target=_plain(changed))
     if changed is watched:
         seen = _seen(scenario, watched, after.graph, after.memory)
-    elif changed.device is not watched.device or changed.host is not watched.host:
+    elif not _only_links(watched, changed):
         return replace(after, target=_plain(changed))  # another machine: each is asked anew
     else:
         suffix = changed.name.removeprefix(target.name)
         seen = _seen(scenario, watched, after.graph, after.memory)
         seen = replace(seen, links=changed.links, suffix=suffix)
     known.append(seen)
-    return replace(seen.applied(scenario), source=after.source)
+    return seen.applied(scenario)
+
+
+def _only_links(watched: Hardware, changed: Hardware) -> bool:
+    """Tell whether an edit left a machine as it was but for its links and what its name ends in."""
+    kept = (one.name for one in fields(Hardware) if one.name not in ("links", "name"))
+    same = all(getattr(changed, name) is getattr(watched, name) for name in kept)
+    return same and changed.name.startswith(watched.name)
 
 
 def _seen(
@@ -175,7 +194,7 @@ def _seen(
         )
     ]  # fmt: skip
     machine = {name: value for name, value in noted[0].items() if name in MAY_DECIDE}
-    return _Seen(scenario.graph, machine, noted[1], noted[2], made, memory)
+    return _Seen(scenario.graph, scenario.memory, machine, noted[1], noted[2], made, memory)
 
 
 def _notes(watching: Hardware | Device | Host) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import takewhile
@@ -196,7 +197,15 @@ class _Block:
 
 @cache
 def _machine(name: str, figures: tuple[tuple[str, str], ...]) -> Hardware:
-    return load(name, dict(figures))
+    return load(name, {key: _as_in_a_file(value) for key, value in figures})
+
+
+def _as_in_a_file(text: str) -> object:
+    """Give a figure as a spec file would hold it: a plain number as one, else its text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _result(point: Point, scenario: Scenario, predicted_ns: int) -> Result:

@@ -47,9 +47,25 @@ def queued(edges: Edges, queue: Queue) -> Edges:
     has_turned = np.zeros(len(before), dtype=bool)
     has_turned[edges.target[turned]] = True
     loose = queue.order[(follows & ~has_turned & ~queue.in_line)[queue.order]]
-    return replace(edges, source=source).followed_by(
+    turned_edges = replace(edges, source=source).followed_by(
         Edges.to(joining, before[joining], kind[joining], queue.lag_ns[joining]),
         Edges.to(loose, before[loose], kind[loose]),
+    )
+    return _with_first_rows(turned_edges, edges, queue, before)
+
+
+def _with_first_rows(edges: Edges, old: Edges, queue: Queue, before: Int64s) -> Edges:
+    """Let a row put in front of all others of its lane wait for what the first one waited for."""
+    waits = np.zeros(len(before), dtype=bool)
+    waits[edges.target] = True
+    bare = queue.in_line & ~waits
+    if not bare.any():
+        return edges
+    behind = np.flatnonzero((before != NONE) & bare[before])
+    chosen = np.isin(old.target, behind)
+    first = before[old.target[chosen]]
+    return edges.followed_by(
+        Edges.to(first, old.source[chosen], old.kind[chosen], old.lag_ns[chosen])
     )
 
 

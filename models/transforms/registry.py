@@ -190,10 +190,8 @@ def _value(parameter: Parameter, text: str, asked: str) -> Value:
     if parameter.is_text:
         return text
     try:
-        if parameter.dimension is not None:
-            value = parse(text, parameter.dimension)
-        else:
-            value = float(text)
+        unit = parameter.dimension
+        value = float(text) if unit is None else parse(text, unit)
     except (UnitError, ValueError) as error:
         told = str(error) if isinstance(error, UnitError) else f"{text!r} is no number"
         raise UsageError(f"--apply {asked!r}: {parameter.name}: {told}") from None

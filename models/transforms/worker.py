@@ -62,7 +62,8 @@ class Worker:
         self.insertion = Insertion(graph)
         self.calibration = calibrated(self.base)
         self.on_device = has_device(graph)
-        self.kernels = np.flatnonzero(graph.nodes.category == Category.KERNEL)
+        kernels = graph.nodes.category == Category.KERNEL
+        self.kernels = np.flatnonzero(kernels if kernels.any() else graph.on_device())
         self._dispatch_ns = dispatch_ns(graph)
         self._launch_ns = median_launch_ns(graph)
         self._kernel_of_rank = Latest.of(graph.nodes.rank, self.kernels)

@@ -142,3 +142,11 @@ def test_ranks_multiply_price_and_energy() -> None:
     assert one.price_usd is not None
     assert four.price_usd == pytest.approx(4 * one.price_usd)
     assert four.energy_j == pytest.approx(4 * one.energy_j)
+
+
+def test_a_figure_without_a_unit_is_set_as_a_number() -> None:
+    """`--range host.cores=1,64` and `host.relative_speed=2`: plain numbers in a file too."""
+    run = Run((launched_products(),), load("h100-sxm"))
+    spans = {"host.cores": ["1", "64"], "host.relative_speed": ["1.5"]}
+    answers = evaluate(run, points_of(["a100-sxm-80gb"], spans, []))
+    assert [answer.fault for answer in answers] == ["", ""]

@@ -125,3 +125,17 @@ def test_a_graph_with_an_orphan_is_told() -> None:
     insertion.row(1, "lost", 1, Category.HOST, 1)
     with pytest.raises(AnalysisError, match="without a predecessor"):
         sound(insertion.done(), "test")
+
+
+def test_a_row_in_front_of_its_lane_waits_for_what_the_first_one_waited_for() -> None:
+    """window --7--> L0 ...       becomes       window --7--> new --> L0"""
+    graph = launches_and_kernels()
+    first = next(iter(graph.predecessors(1)))
+    insertion = Insertion(graph)
+    lane = int(graph.nodes.lane[1])
+    insertion.in_line(0, "new", lane, Category.HOST, 5)
+    after = insertion.done()
+    assert after.name_of(1) == "new"
+    assert list(after.predecessors(1)) == [first]
+    assert 1 in [row for row, _, _ in after.predecessors(2)]
+    sound(after, "test")

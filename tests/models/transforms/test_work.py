@@ -262,3 +262,12 @@ def test_a_fused_step_takes_no_longer_than_what_it_replaces(device: bool) -> Non
         for step in [np.array([n.startswith(("aten::add_", "aten::_fused")) for n in names(graph)])]
     )
     assert next(work) >= next(work) - 3 * dispatch_ns(before)
+
+
+def test_work_is_put_in_also_where_a_device_only_copies_and_sends() -> None:
+    """All kernels removed: the sums of gradients go on the stream that is left."""
+    graph = training_run(device=True)
+    kernels = graph.nodes.category == Category.KERNEL
+    category = np.where(kernels, np.uint8(Category.MEMCPY), graph.nodes.category)
+    copies = replace(graph, nodes=replace(graph.nodes, category=category))
+    assert replay(applied(copies, "accumulate:steps=2")).makespan_ns > 0

@@ -139,28 +139,38 @@ class _Above:
 
     def __init__(self, et: ExecutionTrace) -> None:
         self.et = et
-        place = {number: node for node, number in enumerate(et.id.tolist())}
-        self.parent = [place.get(number, NONE) for number in et.parent.tolist()]
+        self.parent = places_of(et.id, et.parent).tolist()
+        self.name = [*et.name, ""]  # the last is nobody's
 
     def outermost(self, node: int) -> str:
         """Give the outermost operator above a node: `aten::linear` for its `aten::addmm`."""
-        name = self.et.name[node]
-        while (node := self.parent[node]) != NONE and self.et.name[node].startswith("aten::"):
-            name = self.et.name[node]
+        name = self.name[node]
+        while (above := self.name[node := self.parent[node]]).startswith("aten::"):
+            name = above
         return name
+
+
+def places_of(keys: Int64s, wanted: Int64s) -> Int64s:
+    """Give the last place where each wanted number stands among the keys, NONE for none."""
+    if not len(keys):
+        return np.full(len(wanted), NONE, dtype=np.int64)
+    order = np.argsort(keys, kind="stable")
+    place = order[np.searchsorted(keys, wanted, side="right", sorter=order) - 1]
+    return np.where(keys[place] == wanted, place, NONE)
 
 
 def _modules(et: ExecutionTrace, phase: Int64s, graph: ExecutionGraph, names: Pool[str]) -> Int64s:
     """Give each node's module, into names; a backward node without one has that before it."""
     host = np.flatnonzero(~graph.on_device() & (graph.nodes.rf_id > 0))
-    row_of = dict(zip(graph.nodes.rf_id[host].tolist(), host.tolist(), strict=True))
-    row = _column(row_of.get(number, NONE) for number in et.rf_id.tolist())
-    own = np.where(row == NONE, NONE, graph.nodes.module[row])
+    place = places_of(graph.nodes.rf_id[host], et.rf_id)
+    own = np.append(graph.nodes.module[host], NONE)[place].astype(np.int64)
     backward = phase == BACKWARD
     known = np.where((own != NONE) | ~backward, np.arange(len(et)), 0)
     own = own[np.maximum.accumulate(known)]
-    place = {index: names[graph.names[index]] for index in np.unique(own).tolist() if index != NONE}
-    return _column(place.get(index, NONE) for index in own.tolist())
+    into_names = np.full(len(graph.names) + 1, NONE, dtype=np.int64)
+    for index in np.unique(own[own != NONE]).tolist():
+        into_names[index] = names[graph.names[index]]
+    return into_names[own]
 
 
 def _track(phase: Int64s, module: Int64s, start: int, end: int) -> Track:

@@ -69,7 +69,7 @@ def describe(
     nearest = np.append(ancestors_where(parent, wanted), NONE)
     of_event = np.append(operators.of_event, NONE).astype(np.int64)  # index -1 finds the -1
     sequence = trace.host.sequence
-    places = find_places(trace, parent.tolist(), sequence, steps)
+    places = find_places(trace, parent, sequence, steps)
     if joined is not None:
         places = replace(places, forward_event=_recorded_forward(joined, places.forward_event))
     return Described(

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.graph import NONE, Int64s
+from ...models.graph import NONE, Int32s, Int64s
 from ...models.graph_builder import Interner
 from ..kineto import KinetoTrace, Source
+from .segments import ancestors_where
 from .steps import PROFILER_STEP, StepMark, is_stretch
 
 MODULE_FRAME = "nn.Module: "
@@ -44,7 +45,7 @@ class Places:
 
 
 def find_places(
-    trace: KinetoTrace, parent: list[int], sequence: Int64s, steps: Sequence[StepMark]
+    trace: KinetoTrace, parent: Int32s, sequence: Int64s, steps: Sequence[StepMark]
 ) -> Places:
     """Place every host event.
 
@@ -65,13 +66,12 @@ def find_places(
     if len(trace.python):
         lines = _from_frames(trace, _named(trace, _is_source_line), table, chained=False)
         module = np.where(module == NONE, lines, module)
-    for event, source in enumerate(forward.tolist()):
-        if source != NONE:
-            module[event] = module[source]
+    has_forward = forward != NONE
+    module[has_forward] = module[forward[has_forward]]
     return Places(module, tuple(table), phase, forward)
 
 
-def _phases(trace: KinetoTrace, parent: list[int]) -> Int64s:
+def _phases(trace: KinetoTrace, parent: Int32s) -> Int64s:
     """Backward under autograd's engine, optimizer under its own mark, else forward inside steps."""
     own = np.full(len(trace.names), NONE, dtype=np.int64)
     for index, name in enumerate(trace.names):
@@ -79,32 +79,35 @@ def _phases(trace: KinetoTrace, parent: list[int]) -> Int64s:
             own[index] = BACKWARD
         elif name.startswith(OPTIMIZER_PREFIXES):
             own[index] = OPTIMIZER
-    phase = own[trace.host.name].tolist() if len(trace.host) else []
-    for event, above in enumerate(parent):
-        if phase[event] == NONE and above >= 0:
-            phase[event] = phase[above]
-    result = np.array(phase, dtype=np.int64)
+    if not len(trace.host):
+        return np.empty(0, dtype=np.int64)
+    phase = own[trace.host.name]
+    result = _values_at(phase, ancestors_where(parent, phase != NONE))
     if (result == BACKWARD).any():  # a training step: the rest of its operators is forward
         is_operator = trace.host.source == Source.OPERATOR
         result[(result == NONE) & is_operator] = FORWARD
     return result
 
 
-def _forward_events(phase: Int64s, parent: list[int], sequence: Int64s) -> Int64s:
+def _forward_events(phase: Int64s, parent: Int32s, sequence: Int64s) -> Int64s:
     """Give each backward event the last forward event with its root's sequence number."""
-    forward_of = {
-        number: event
-        for event, number in enumerate(sequence.tolist())
-        if number >= 0 and phase[event] != BACKWARD
-    }
-    result = [NONE] * len(parent)
-    for event, above in enumerate(parent):
-        if phase[event] != BACKWARD:
-            continue
-        number = int(sequence[event])
-        found = forward_of.get(number, NONE) if number >= 0 else NONE
-        result[event] = found if found != NONE or above < 0 else result[above]
-    return np.array(result, dtype=np.int64)
+    result = np.full(len(parent), NONE, dtype=np.int64)
+    forward = np.flatnonzero((sequence >= 0) & (phase != BACKWARD))
+    backward = np.flatnonzero(phase == BACKWARD)
+    if not len(forward) or not len(backward):
+        return result
+    order = np.argsort(sequence[forward], kind="stable")
+    wanted = sequence[backward]
+    last = np.searchsorted(sequence[forward], wanted, side="right", sorter=order) - 1
+    found = forward[order[last]]
+    result[backward] = np.where((wanted >= 0) & (sequence[found] == wanted), found, NONE)
+    is_heir = (phase == BACKWARD) & (result == NONE)  # it has what the event around it has
+    return _values_at(result, ancestors_where(parent, ~is_heir))
+
+
+def _values_at(values: Int64s, places: Int64s) -> Int64s:
+    """Give the values at places, NONE for places of -1."""
+    return np.where(places == NONE, NONE, values[places])
 
 
 def _named(trace: KinetoTrace, chosen: Callable[[str], bool]) -> NDArray[np.bool_]:
@@ -161,18 +164,21 @@ def _sweep(
 
 
 def _from_annotations(
-    trace: KinetoTrace, parent: list[int], steps: set[int], table: Interner[str]
+    trace: KinetoTrace, parent: Int32s, steps: set[int], table: Interner[str]
 ) -> Int64s:
     """The chain of record_function ranges around each event; steps and batches left out."""
-    is_annotation = trace.host.source == Source.ANNOTATION
     is_time = [bool(PROFILER_STEP.match(name)) or is_stretch(name) for name in trace.names]
-    names = trace.host.name.tolist()
-    path = [""] * len(parent)
-    for event, above in enumerate(parent):
-        outer = path[above] if above >= 0 else ""
-        if is_annotation[event] and event not in steps and not is_time[names[event]]:
-            name = trace.names[names[event]]
-            path[event] = f"{outer}/{name}" if outer else name
-        else:
-            path[event] = outer
-    return np.array([table[p] if p else NONE for p in path], dtype=np.int64)
+    is_part = trace.host.source == Source.ANNOTATION
+    is_part &= ~np.array([*is_time, True], dtype=bool)[trace.host.name]
+    is_part[list(steps)] = False
+    nearest = ancestors_where(parent, is_part)
+    parts = np.flatnonzero(is_part)
+    outer = _values_at(nearest, parent[parts].astype(np.int64))
+    names = trace.host.name[parts].tolist()
+    path = {NONE: ""}
+    module = np.full(len(parent), NONE, dtype=np.int64)
+    for event, name, around in zip(parts.tolist(), names, outer.tolist(), strict=True):
+        above = path[around]
+        path[event] = f"{above}/{trace.names[name]}" if above else trace.names[name]
+        module[event] = table[path[event]] if path[event] else NONE
+    return _values_at(module, nearest)

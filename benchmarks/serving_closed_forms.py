@@ -1,10 +1,14 @@
 """Closed forms against the simulation, over utilisation: how far the means are apart.
 
-    python -m etsim.benchmarks.serving_closed_forms
+    python -m etsim.benchmarks.serving_closed_forms          the table of docs/serving.md
+    python -m etsim.benchmarks.serving_closed_forms 60       60 settings drawn at random
 
 One co-located replica, one prompt at a time, prompts first, Poisson arrivals at the exact rate.
 "mean field" is `interference.colocated`, "as seen" is `interference.colocated_seen`.
 """
+
+import random
+import sys
 
 import numpy as np
 
@@ -22,6 +26,7 @@ from etsim.simulator.serving.cluster import simulate
 from etsim.simulator.serving.settings import Cluster, EngineSettings, Policy, Pool, Role
 
 REQUESTS, SEEDS = 6000, 4
+LARGEST_BATCH = 400  # beyond, 6000 requests do not settle
 # (decode line, seconds of a prompt, answer tokens)
 CASES = (
     (LinearDecode(50e-6, 20e-3), 0.1, 200),
@@ -46,8 +51,33 @@ def simulated(decode: LinearDecode, prefill_s: float, tokens: int, rate: float) 
     return averages
 
 
+def drawn(count: int) -> None:
+    """Print the largest errors of settings drawn at random, log-uniform, one seed."""
+    dice = random.Random(0)
+    errors: dict[float, list[tuple[float, float, float]]] = {}
+    while sum(map(len, errors.values())) < count:
+        decode = LinearDecode(10 ** dice.uniform(-5, -3.3), 10 ** dice.uniform(-2.5, -1.3))
+        prefill_s, tokens = 10 ** dice.uniform(-2, -0.2), dice.choice((2, 5, 10, 50, 200, 800))
+        utilisation = dice.choice((0.2, 0.4, 0.6, 0.75, 0.85))
+        rate = utilisation * colocated_capacity(Load(1, prefill_s, tokens), decode)
+        load = Load(rate, prefill_s, tokens)
+        seen = colocated_seen(load, decode.tbt)
+        if seen.batch > LARGEST_BATCH:
+            continue
+        tbt, ttft, e2e = simulated(decode, prefill_s, tokens, rate)
+        off = (seen.tbt_s / tbt - 1, seen.e2e_s(tokens) / e2e - 1, seen.ttft_s / ttft - 1)
+        errors.setdefault(utilisation, []).append(off)
+    for utilisation, found in sorted(errors.items()):
+        tbt, e2e, ttft = np.max(np.abs(found), axis=0).tolist()
+        told = f"largest error TBT {tbt:.1%}, e2e {e2e:.1%}, TTFT {ttft:.1%}"
+        print(f"utilisation {utilisation:g}, {len(found)} settings: {told}")
+
+
 def main() -> None:
     """Print the table."""
+    if sys.argv[1:]:
+        drawn(int(sys.argv[1]))
+        return
     print("| t_p, n | utilisation | TBT mean field | as seen | e2e mean field | as seen | TTFT |")
     print("|---|---|---|---|---|---|---|")
     for decode, prefill_s, tokens in CASES:

@@ -119,12 +119,15 @@ def _prompts_first(curve: GroupCurve, ask: Ask, replicas: Floats) -> Side:
     stable = np.where(beta < 1, beta, 0.0)
     wait = _spread_wait(stable, t_p, curve.prefill_cv2, replicas)
 
-    def excess(b: Floats) -> Floats:
-        v = curve.step_s(b + 1)
-        behind = np.maximum(t_p + wait + v / 2 - v, 0.0)
-        return b * (1 - beta) - rate * (n * v + beta * behind)
+    mates = 1 / (1 - stable) ** 2  # `interference.joining_together`
 
-    batch = _solve(excess, replicas)
+    def excess(b: Floats) -> Floats:
+        return b * (1 - beta) - rate * n * curve.step_s(b + mates)
+
+    others = _solve(excess, replicas)
+    v = curve.step_s(np.where(np.isfinite(others), others, 1.0) + mates)
+    behind = np.maximum(t_p + wait - v / 2, 0.0)
+    batch = np.where(np.isfinite(others), rate * (n * v + beta * behind) / (1 - stable), others)
     service = np.full_like(rate, t_p)
     return _settled(curve, ask, replicas, batch, _PromptQueue(stable, service, wait, service))
 

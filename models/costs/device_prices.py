@@ -4,6 +4,8 @@ graph --unique (operator, name)--> work --model on source and target--> ratio pe
 t_target = A_target (t_source / A_source)^β,   t_source summed over one operator's kernels
 """
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +14,12 @@ from ..hardware import Hardware
 from .bound import Bound
 from .device_model import Estimate, estimate
 from .device_terms import DeviceTerms, device_terms
-from .device_work import DEVICE_CATEGORIES, unmeasured
+from .device_work import DEVICE_CATEGORIES, DeviceWork, unmeasured
+from .figures import stand_in
 from .kernel_rules import KernelRules
 from .likeness import likeness
 from .row_prices import RowPrices
-from .spreads import carried_spread, model_spread
+from .spreads import carried_spread, device_doubt, model_spread
 from .terms import Float64s
 from .work_values import Unit
 
@@ -43,13 +46,14 @@ def price_device_rows(
         )
     at_target = estimate(target, terms.known.works)
     cost = terms.term.cost_ns(terms.lines_by(at_target, target))
-    _put_absolute(terms, at_target, cost, prices)
+    _put_absolute(terms, at_target, target, cost, prices)
+    _tell_stand_ins(terms.known, target, prices)
     if source is not None:
         _put_scaled(terms, at_target, cost, (source, target), prices)
 
 
 def _put_absolute(
-    terms: DeviceTerms, at_target: Estimate, cost: Float64s, prices: RowPrices
+    terms: DeviceTerms, at_target: Estimate, target: Hardware, cost: Float64s, prices: RowPrices
 ) -> None:
     """Price rows that have no measurement on a like device: the model's time as it is."""
     known, chosen = terms.known, terms.absolute
@@ -64,7 +68,7 @@ def _put_absolute(
         )
     prices.put(rows, cost[chosen], Provenance.ROOFLINE, Bound.MEMORY)
     prices.provenance[rows[unknown]] = Provenance.DEFAULT
-    spreads = [model_spread(work.work_class) for work in known.works]
+    spreads = [model_spread(work.work_class, target.device) for work in known.works]
     _describe(terms, at_target, chosen, prices, spreads)
 
 
@@ -86,13 +90,35 @@ def _put_scaled(
     origin = Provenance.CALIBRATED if target.calibration else Provenance.SCALED
     prices.put(known.rows[chosen], cost[chosen], origin, Bound.MEMORY)
     alike = likeness(source.device, target.device)
+    doubt = max(device_doubt(source.device), device_doubt(target.device))
     spreads = [
-        carried_spread(work.work_class, alike, by_name=bool(named), short=bound == Bound.LAUNCH)
+        carried_spread(
+            work.work_class,
+            alike,
+            by_name=bool(named),
+            short=bound == Bound.LAUNCH,
+            doubt=doubt,
+        )
         for work, named, bound in zip(
             known.works, known.by_name, at_target.bound.tolist(), strict=True
         )
     ]
     _describe(terms, at_target, chosen, prices, spreads)
+
+
+def _tell_stand_ins(known: DeviceWork, target: Hardware, prices: RowPrices) -> None:
+    """Say which products are in a dtype that the target does not state a rate for."""
+    rows = np.bincount(known.kind, minlength=len(known.works))
+    found: Counter[str] = Counter()
+    for count, work in zip(rows.tolist(), known.works, strict=True):
+        if work.unit in PRODUCTS and stand_in(target.device, work.dtype) != work.dtype:
+            found[work.dtype] += count
+    for dtype, count in sorted(found.items()):
+        other = stand_in(target.device, dtype)
+        prices.warnings.append(
+            f"{target.name} states no rate for {dtype}: {count} products count as if they ran in "
+            f"{other} (its spec's `peak.{dtype}` would say otherwise)"
+        )
 
 
 def _warn_of_names(share: float, prices: RowPrices) -> None:

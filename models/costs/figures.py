@@ -21,7 +21,7 @@ class MemoryKind(StrEnum):
     """Kinds of memory that reach different shares of their datasheets' bandwidth."""
 
     HBM = "hbm"  # of NVIDIA
-    GDDR = "gddr"
+    GDDR = "gddr"  # and LPDDR, DDR: whatever is no stack on the package
     OTHER_HBM = "other hbm"
 
 
@@ -35,13 +35,22 @@ CPU_STREAMED = 0.8
 # bandwidth (NVIDIA V100 architecture whitepaper, "HBM2 memory architecture").
 FIRST_HBM_SHARE = 900 / 732 / 1.5
 
-# which other peak stands in for a dtype that a device does not state, best first
+# which other peak stands in for a dtype that a device does not state, best first: what would run
+# there instead (weights of 8 bits are widened to 16; no library computes fp8 on integer units)
 _STAND_INS: dict[str, tuple[str, ...]] = {
     "tf32": ("fp32",), "bf16": ("fp16", "tf32", "fp32"), "fp16": ("bf16", "tf32", "fp32"),
-    "fp8": ("int8", "bf16", "fp16", "fp32"), "int8": ("fp8", "fp16", "bf16", "fp32"),
+    "fp8": ("bf16", "fp16", "fp32"), "int8": ("fp8", "fp16", "bf16", "fp32"),
     "fp64": ("fp32",), "fp32": ("tf32", "bf16", "fp16"),
 }  # fmt: skip
 _LAST_RESORT = 1.0
+
+
+def stand_in(device: Device, dtype: str) -> str:
+    """Give the dtype whose peak counts for products of a dtype: itself where it is stated."""
+    if dtype in device.peak_tflops or dtype in device.vector_tflops:
+        return dtype
+    others = _STAND_INS.get(dtype, ("fp32",))
+    return next((name for name in others if name in device.peak_tflops), "fp32")
 
 
 def peak_tflops(device: Device, dtype: str, unit: Unit) -> float:
@@ -67,6 +76,7 @@ class Figures:
         clock_ghz: cycles a ns.
         on_vector_lanes: the products run on the plain lanes, there is no matrix unit for them.
         core: what one core holds at a time.
+        in_waves: cores run blocks of threads in waves, as a GPU's do; an NPU's stream vectors.
     """
 
     flops_per_ns: float
@@ -79,6 +89,7 @@ class Figures:
     lanes: float
     on_vector_lanes: bool
     core: CoreLimits
+    in_waves: bool = True
 
     @property
     def flops_per_cycle(self) -> float:
@@ -121,6 +132,7 @@ def figures_for(hardware: Hardware, dtype: str, unit: Unit = Unit.MATRIX) -> Fig
         lanes=device.fp32_lanes_per_core,
         on_vector_lanes=vector,
         core=core_limits(device),
+        in_waves=device.kind is not DeviceKind.NPU,
     )
 
 
@@ -147,7 +159,7 @@ def streaming_share(hardware: Hardware) -> float:
 
 def memory_kind(device: Device) -> MemoryKind:
     """Tell which kind of memory and controller a device streams from."""
-    if "gddr" in device.memory_type.lower():
+    if "ddr" in device.memory_type.lower():
         return MemoryKind.GDDR
     return MemoryKind.HBM if device.vendor.lower() == "nvidia" else MemoryKind.OTHER_HBM
 

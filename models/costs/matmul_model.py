@@ -115,10 +115,18 @@ def _memory_ns(figures: Figures, c: MatmulConstants, p: Products) -> Float64s:
     if np.isfinite(p.weight_copies):
         kept = kept + cache_hit((weights * p.weight_copies + passing) / usable) * weights
     partial = np.where(_SPLIT > 1, PARTIAL_BYTES * p.batch * p.m * p.n * _SPLIT, 0.0)
-    l2_rate = figures.cores * figures.clock_ghz * L2_BYTES_PER_CYCLE * c.cache
     cold = (passing + weights - kept) / (figures.bytes_per_ns * c.memory)
-    time: Float64s = cold + (kept + partial) / l2_rate
+    time: Float64s = cold + (kept + partial) / l2_bytes_per_ns(figures, c.cache, c.memory)
     return time
+
+
+def l2_bytes_per_ns(figures: Figures, share: float, memory_share: float) -> float:
+    """Give what L2 delivers: a share of 64 bytes a core and cycle, never less than memory does.
+
+    Few wide cores (an NPU) or very fast memory would else make a hit slower than a miss.
+    """
+    by_cores = figures.cores * figures.clock_ghz * L2_BYTES_PER_CYCLE * share
+    return max(by_cores, figures.bytes_per_ns * memory_share)
 
 
 def cache_hit(fill: Float64s) -> Float64s:

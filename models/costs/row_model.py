@@ -126,7 +126,16 @@ def _power_of_two(values: Float64s) -> Float64s:
 
 
 def row_times(figures: Figures, c: RowConstants, share: float, p: RowPasses) -> Times:
-    """Give the time of row-wise operators; `share` is the streaming share of the bandwidth."""
+    """Give the time of row-wise operators; `share` is the streaming share of the bandwidth.
+
+    Where cores stream vectors instead of running blocks, bytes alone count: a row stays on the
+    core that works on it.
+    """
+    if not figures.in_waves:
+        nothing = np.zeros_like(p.rows)
+        return stream_times(
+            figures, c, share, p.read_bytes + p.written_bytes, nothing, placed=nothing
+        )
     core = figures.core
     fitting = min(core.threads, core.registers // p.registers)
     blocks = np.clip(np.floor(fitting / p.threads), 1, core.blocks) * figures.cores
@@ -157,7 +166,8 @@ def stream_times(
     `placed` elements are loaded one by one, each after its place has been computed.
     """
     memory = _moving_ns(figures, share, moved_bytes)
-    places = PLACE_CYCLES * placed / (figures.cores * figures.clock_ghz)
+    cycles = PLACE_CYCLES if figures.in_waves else 0.0  # an NPU's copy engines walk strides
+    places = cycles * placed / (figures.cores * figures.clock_ghz)
     compute = np.maximum(flops / figures.flops_per_ns, places)
     latency = figures.at_clock(c.latency_ns, REFERENCE_GHZ)
     return Times(np.maximum(memory, compute) + latency, compute, memory)

@@ -14,12 +14,14 @@ from .work_convolution import CONVOLUTION
 from .work_elementwise import ELEMENTWISE, foreach, pointwise
 from .work_matmul import MATMUL, WorkFn
 from .work_memory import MEMORY
+from .work_recurrent import RECURRENT
 from .work_rows import ROW_WISE
 from .work_serving import SERVING
 from .work_values import FREE_WORK, Rows, Unit, Work, WorkClass
 
 FAMILIES: Mapping[str, WorkFn] = {
     **ELEMENTWISE, **MEMORY, **ROW_WISE, **CONVOLUTION, **ATTENTION, **SERVING, **MATMUL,
+    **RECURRENT,
 }  # fmt: skip
 
 

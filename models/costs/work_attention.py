@@ -140,4 +140,9 @@ ATTENTION: Mapping[str, WorkFn] = {
     "varlen_bwd": _flash_backward, "_flash_attn_forward": _flash_forward,
     "_flash_attn_varlen_forward": _flash_forward, "_flash_attn_backward": _flash_backward,
     "_flash_attn_varlen_backward": _flash_backward,
+    # of xformers: the sequence stands before the heads
+    "efficient_attention_forward_cutlass": _flash_forward, "flash_fwd": _flash_forward,
+    "efficient_attention_forward_ck": _flash_forward,
+    "efficient_attention_backward_cutlass": _flash_backward, "flash_bwd": _flash_backward,
+    "efficient_attention_backward_ck": _flash_backward,
 }  # fmt: skip

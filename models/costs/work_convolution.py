@@ -2,6 +2,8 @@
 
 forward      2 · batch · ∏ output · C_out · (C_in / groups) · ∏ filter      FLOPs
 backward     the same once for the input's gradient, once for the weight's
+depthwise    no product (one channel a group): a pass over the tensors on the plain lanes, the
+             place of every element computed from its channel and position
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ from math import prod
 
 from .tensors import Call
 from .work_matmul import WorkFn
-from .work_values import Gemm, Unit, Work, WorkClass
+from .work_values import Gemm, Rows, Unit, Work, WorkClass
 
 
 def _filled(values: list[int], dimensions: int, default: int) -> list[int]:
@@ -62,14 +64,16 @@ def _geometry(batch: int, positions: tuple[int, ...], weight: tuple[int, ...], g
 
 
 def _work(call: Call, gemm: Gemm, passes: int, written_elements: int) -> Work:
+    depthwise = gemm.batch > 1 and gemm.k == gemm.filter_taps
     return Work(
         WorkClass.CONVOLUTION,
-        Unit.MATRIX,
+        Unit.VECTOR if depthwise else Unit.MATRIX,
         call.dtype,
         flops=2 * passes * gemm.batch * gemm.m * gemm.n * gemm.k,
         bytes_read=sum(tensor.bytes for tensor in call.tensors),
         bytes_written=written_elements * call.item_bytes,
-        geometry=gemm,
+        geometry=Rows(gemm.batch * gemm.n, gemm.m) if depthwise else gemm,
+        placed=passes * gemm.batch * gemm.m * gemm.n if depthwise else 0,
     )
 
 
@@ -88,7 +92,6 @@ def _forward(call: Call, order: tuple[int, int, int, int], transposed: bool) -> 
         # the product runs over the input's positions: C_in rows meet (C_out/g · taps) columns
         gemm = Gemm(
             groups, x[0] * prod(x[2:]), weight[1] * prod(weight[2:]), weight[0] // groups,
-            filter_taps=prod(weight[2:]),
         )  # fmt: skip
         return _work(call, gemm, 1, x[0] * weight[1] * groups * prod(out))
     out = (

@@ -126,6 +126,17 @@ def _linear_like_transposed(call: Call) -> Work:
     return product_work(call, Gemm(1, prod(x[:-1]), n, x[-1]))
 
 
+def _packed_four_bits(call: Call) -> Work:
+    """(m, k) against weights of 4 bits, packed however: n is what their bytes hold over k."""
+    x = call.tensor(0)
+    packed = next((t for t in call.tensors[1:] if t.dtype in {"int32", "int8"}), None)
+    if packed is None:
+        raise LookupError
+    k = x.shape[-1]
+    gemm = Gemm(1, prod(x.shape[:-1]), max(1, 2 * packed.bytes // k), k)
+    return product_work(call, gemm)
+
+
 MATMUL: Mapping[str, WorkFn] = {
     "mm": _mm, "bmm": _mm, "matmul": _mm, "_int_mm": _mm, "_scaled_mm": _mm,
     "addmm": _addmm, "baddbmm": _addmm, "addbmm": _addmm, "_addmm_activation": _addmm,
@@ -137,5 +148,8 @@ MATMUL: Mapping[str, WorkFn] = {
     "rocm_unquantized_gemm_impl": _linear_like_transposed,
     "cutlass_scaled_mm": _linear_like_transposed,
     "w8a8_block_fp8_matmul": _linear_like_transposed,
+    "_weight_int4pack_mm": _packed_four_bits, "gptq_marlin_gemm": _packed_four_bits,
+    "marlin_gemm": _packed_four_bits, "awq_gemm": _packed_four_bits,
+    "awq_marlin_gemm": _packed_four_bits, "gemv_4bit": _packed_four_bits,
     "gemm_a8w8": _linear_like_transposed, "gemm_a8w8_blockscale": _linear_like_transposed,
 }  # fmt: skip

@@ -2,6 +2,8 @@
 
 name,dtype,shapes,us                     name,dtype,m,n,k,us (products y = x Wᵀ or x W)
 aten::mm,bf16,4096x1024 1024x4096,61.2   aten::mm,bf16,4096,4096,1024,61.2
+
+Shapes may also stand as profilers print them: "[[4096, 1024], [1024, 4096]]".
 """
 
 import csv
@@ -17,6 +19,7 @@ from ..models.graph import NONE, Category, ExecutionGraph, Operator
 from .files import read_bytes
 
 _TIMES = {"us": 1e3, "ms": 1e6, "ns": 1.0, "s": 1e9}
+_LISTED = re.compile(r"[\[(]\s*(\d+(?:\s*,\s*\d+)*)\s*,?\s*[\])]")
 _NCCL_ROW = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\w+)\s+(\S+)\s+(-?\d+)\s+([\d.]+)\s")
 _NCCL_NAME = re.compile(r"#\s*(?:Collective test starting:|nccl-tests.*?)?\s*(\w+)_perf")
 
@@ -43,7 +46,10 @@ def read_measured_kernels(path: Path) -> list[MeasuredKernel]:
             f"has no column {missing}", where=path,
             remedy="the columns are name, dtype, shapes, us or name, dtype, m, n, k, us",
         )  # fmt: skip
-    return [_kernel(row, unit, f"{path}:{number}") for number, row in enumerate(rows, start=2)]
+    kernels = [_kernel(row, unit, f"{path}:{number}") for number, row in enumerate(rows, start=2)]
+    if not kernels:
+        raise TraceFormatError("holds no measured kernel", where=path, remedy="add a row for each")
+    return kernels
 
 
 def _text(path: Path) -> str:
@@ -69,6 +75,8 @@ def _kernel(row: Mapping[str, str], unit: str, where: str) -> MeasuredKernel:
 
 def _shapes(row: Mapping[str, str], where: str) -> tuple[tuple[int, ...], ...]:
     if row.get("shapes"):
+        if listed := _LISTED.findall(row["shapes"]):
+            return tuple(tuple(int(size) for size in one.split(",")) for one in listed)
         try:
             return tuple(
                 tuple(int(size) for size in part.split("x")) for part in row["shapes"].split()

@@ -172,7 +172,7 @@ def _print(answer: Answer, setup: Setup, fleet: Fleet, slo: Slo | None) -> None:
 
 def _headline(s: Summary, slo: Slo | None) -> str:
     text = (
-        f"{s.served:,} of {s.requests:,} requests served at {s.rate_in:.2f}/s on {s.devices} "
+        f"{s.served:,} of {s.requests:,} requests served, {s.rate_in:.2f}/s coming, on {s.devices} "
         f"devices: TTFT {_ms(s.ttft.p50)} (p99 {_ms(s.ttft.p99)}), "
         f"TPOT {_ms(s.tpot.p50)} (p99 {_ms(s.tpot.p99)})"
     )

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_the_result_comes_first_then_tables_then_grounds(run: Run) -> None:
     code, out, _err = run(*MADE, "--ttft", "1s", "--tpot", "50ms")
     assert code == 0
-    assert out.startswith("60 of 60 requests served at ")
+    assert out.startswith("60 of 60 requests served, ")
     assert "keep the SLO, goodput" in out.splitlines()[0]
     places = [out.index(part) for part in ("Times", "Replicas", "In all", "rests on: roofline")]
     assert places == sorted(places)
@@ -90,7 +90,7 @@ def test_a_log_is_read_scaled_and_cut(run: Run, tmp_path: Path) -> None:
         "--model", "llama2-7b", "--requests", str(log), "--rate-scale", "2", "--first", "10"
     )
     assert code == 0
-    assert out.startswith("10 of 10 requests served at 1.")
+    assert out.startswith("10 of 10 requests served, 1.")
     assert "10 rows of the log have no tokens on one side: left out" in err
 
 

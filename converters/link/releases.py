@@ -4,14 +4,14 @@
     stream 20      [ b ].................trace, nor are waits whose calls a profiler leaves out
 
 Where the launch and the stream's own order explain a start, nothing is added; nor, outside graphs,
-in a trace that has the calls by which streams wait.
+in a trace that has the calls by which streams wait, unless some of these found no sure target.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.graph import Int64s
-from ..kineto import EventTable, KinetoTrace
+from ...models.graph import NONE, Int64s
+from ..kineto import EventTable, KinetoTrace, whole
 from .device import DeviceRows
 from .rows import HostRows
 from .stream_waits import RELEASE_NS, StreamWaits
@@ -42,7 +42,7 @@ def link_releases(
     if not len(device) or device.thread[0] == device.thread[-1]:
         return waits  # sorted by stream: there is one alone
     late, in_graph = _unexplained(device, host, rows)
-    if waits.found or waits.without_target:
+    if _all_known(trace, waits):
         late &= in_graph
     late[[target for _, target, _ in waits.found]] = False
     finder = _Releases(device, rows)
@@ -52,6 +52,14 @@ def link_releases(
         if (source := finder.source(target, within_graph=bool(in_graph[target]))) is not None
     ]
     return StreamWaits(sorted({*waits.found, *found}), waits.without_target)
+
+
+def _all_known(trace: KinetoTrace, waits: StreamWaits) -> bool:
+    """Tell whether the trace says itself, or with its calls surely, which streams wait for what."""
+    if any(whole(told.wait_on_stream) != NONE for told in trace.sync_records.values()):
+        return True
+    unsure = waits.without_target + waits.count(Certainty.GUESSED)
+    return bool(waits.found) and not unsure
 
 
 def _unexplained(

@@ -46,6 +46,17 @@ def overlapped(machine: Machine) -> None:
     machine.wait_for("cudaDeviceSynchronize", [7, 20])
 
 
+def prefetched(machine: Machine) -> None:
+    """Copy ahead on a second stream; between record and wait come launches of other work."""
+    for turn in range(6):
+        machine.op(f"fetch{turn}", kernels=[(f"fetched{turn}", 20, 300)])
+        machine.record(f"there{turn}", 20)
+        for number in range(4):
+            machine.op(f"op{turn}.{number}", kernels=[(f"k{turn}.{number}", 7, 70)])
+        machine.stream_wait(7, f"there{turn}")
+    machine.wait_for("cudaDeviceSynchronize", [7, 20])
+
+
 def forked(machine: Machine) -> None:
     """Launch graphs whose work forks to a second stream and joins again."""
     for turn in range(4):
@@ -64,7 +75,7 @@ def check(program: Program, machine: Callable[..., Machine] = Machine) -> None:
         assert abs(error) < ALLOWED, (change, error)
 
 
-@pytest.mark.parametrize("program", [busy, overlapped, forked])
+@pytest.mark.parametrize("program", [busy, overlapped, prefetched, forked])
 def test_what_is_recorded_in_full_is_understood(program: Program) -> None:
     check(program)
 

@@ -19,6 +19,8 @@ from .symbols import Hint
 
 LEAST_TOLD = 0.01  # of the bytes of data: less without a shape is not worth a word
 _COPIES = re.compile(r"aten::(to|_to_copy|t|contiguous|clone)$")
+_LOOKUPS = re.compile(r"embedding")
+_REAL = re.compile(r"(fp|bf)\d+")
 OF_DATA = (Use.ACTIVATION, Use.KV_CACHE, Use.OTHER)
 
 
@@ -33,7 +35,18 @@ def _length(plan: MemoryPlan, scenario: Scenario, values: Values) -> tuple[Memor
 def of_data(plan: MemoryPlan) -> Mask:
     """Tell which storages may depend on the data: not the model's, not the optimiser's."""
     rows: Mask = plan.lives.of(*OF_DATA) & (plan.lives.born != OPTIMIZER)
-    return rows
+    return rows & ~_tables(plan)
+
+
+def _tables(plan: MemoryPlan) -> Mask:
+    """Tell which storages are tables of embeddings that no optimiser step touches.
+
+    Fused lookups (fbgemm) update their tables and the tables' state themselves. The indices that
+    they read beside them were there before, too, but are whole numbers.
+    """
+    real = np.array([*(_REAL.match(name) is not None for name in plan.names), False])
+    found: Mask = (plan.lives.made == 0) & named(plan, _LOOKUPS) & real[plan.lives.dtype]
+    return found
 
 
 def named(plan: MemoryPlan, pattern: re.Pattern[str]) -> Mask:

@@ -14,7 +14,7 @@ import pytest
 from etsim.models.memory.plan import BACKWARD, FORWARD, MemoryPlan, Use
 from etsim.models.transforms.catalogue import parse_asked, transforms
 from etsim.models.transforms.memory_pipeline import most_in_flight
-from etsim.models.transforms.memory_sizes import paired_sizes
+from etsim.models.transforms.memory_sizes import paired_sizes, resized
 from etsim.models.transforms.schedules import Schedule, stage_orders
 
 from ..memory_plans import Life, plan_of, training_plan
@@ -252,3 +252,12 @@ def test_memory_goes_with_the_scenario() -> None:
     changed = parse_asked("layers:to=4")(scenario)
     assert changed.memory[0].peak().bytes == 8 * W + 4 * A + T
     assert parse_asked("layers:to=2")(scenario).memory == scenario.memory
+
+
+def test_tables_of_embeddings_that_nothing_steps_do_not_grow_with_the_batch() -> None:
+    """fbgemm's lookups update their tables themselves: no optimizer tells that they are weights."""
+    table = Life(Use.ACTIVATION, 1, 1, (64, 16), maker="fbgemm::embedding_lookup", made=False)
+    made = Life(Use.ACTIVATION, 1, 3, (16, 8), maker="fbgemm::embedding_lookup")
+    plan = plan_of([table, made], [(0, 0, "")], 4)
+    after = resized(plan, {"from": 16.0, "to": 64.0}, length=False)
+    assert after.lives.size_bytes.tolist() == [table.bytes, 4 * made.bytes]

@@ -11,11 +11,11 @@ from ..converters.ascend.convert import convert_ascend_path
 from ..converters.chakra import read_graph
 from ..converters.convert import convert_trace
 from ..converters.execution_trace import ExecutionTrace, is_structural, read_execution_trace
-from ..converters.files import FileKind, read_bytes, sniff
+from ..converters.files import FileKind, kind_of
 from ..converters.kineto import KinetoTrace, Source, read_kineto
 from ..converters.nsys.convert import convert_nsys
 from ..models.graph import Category, ExecutionGraph
-from .inputs import named_paths
+from .inputs import named_paths, salvage_option
 from .output import json_option, ms, print_json, say
 
 
@@ -42,10 +42,11 @@ class Inspection:
 
 @click.command(short_help="Tell what files are and what can be done with them.")
 @click.argument("files", nargs=-1, required=True)
+@salvage_option
 @json_option
-def command(files: tuple[str, ...], as_json: bool) -> None:
+def command(files: tuple[str, ...], salvage: bool, as_json: bool) -> None:
     """Tell what files are, what they hold, what is missing and what can be done with them."""
-    inspections = [inspect(path) for path in named_paths(files, "FILE")]
+    inspections = [inspect(path, salvage=salvage) for path in named_paths(files, "FILE")]
     if as_json:
         print_json(inspections)
         return
@@ -53,24 +54,26 @@ def command(files: tuple[str, ...], as_json: bool) -> None:
         _print(inspection)
 
 
-def inspect(path: Path) -> Inspection:
-    """Inspect one file.
+def inspect(path: Path, *, salvage: bool = False) -> Inspection:
+    """Inspect one file; with `salvage` of one that is cut what stands before the cut.
 
     Raises:
         InputError: missing, empty or damaged.
     """
-    data = read_bytes(path)
-    kind = sniff(data)
+    kind = kind_of(path)
+    match kind:
+        case FileKind.EXECUTION_TRACE:
+            return _execution_trace(path, read_execution_trace(path, salvage=salvage))
+        case FileKind.KINETO:
+            return _kineto(path, read_kineto(path, salvage=salvage))
     reader = READERS.get(kind)
     if reader is None:
         return Inspection(str(path), str(kind), "not a file that etsim reads", {}, [], [], [], [])
-    return reader(path, data)
+    return reader(path)
 
 
-def _execution_trace(path: Path, data: bytes) -> Inspection:
-    et = read_execution_trace(path, data)
+def _execution_trace(path: Path, et: ExecutionTrace) -> Inspection:
     ran = [name for name in et.name if not is_structural(name)]
-    warnings = [] if et.complete else ["the observer was not stopped: the end may be missing"]
     has = _present(
         {
             "record function ids": bool((et.rf_id > 0).any()),
@@ -87,7 +90,7 @@ def _execution_trace(path: Path, data: bytes) -> Inspection:
         has[0],
         [*has[1], "times (they are in its Kineto trace)"],
         [f"convert --et {path.name} --trace KINETO"],
-        warnings,
+        list(et.notes),
     )
 
 
@@ -95,8 +98,7 @@ def _thread_count(et: ExecutionTrace) -> int:
     return len(np.unique(et.tid))
 
 
-def _kineto(path: Path, data: bytes) -> Inspection:
-    trace = read_kineto(path, data)
+def _kineto(path: Path, trace: KinetoTrace) -> Inspection:
     graph = convert_trace(trace).graph
     features = _present(_kineto_features(trace, graph))
     about = ", ".join(
@@ -149,17 +151,17 @@ def _kineto_facts(trace: KinetoTrace, graph: ExecutionGraph) -> dict[str, int | 
     }
 
 
-def _chakra(path: Path, _: bytes) -> Inspection:
+def _chakra(path: Path) -> Inspection:
     return _of_graph(path, FileKind.CHAKRA, read_graph(path))
 
 
-def _nsys(path: Path, _: bytes) -> Inspection:
+def _nsys(path: Path) -> Inspection:
     """One rank a process; the first stands for all in what is there and missing."""
     graphs = [recording.graph for recording in convert_nsys(path)]
     return _of_many(path, FileKind.NSYS, graphs)
 
 
-def _ascend(path: Path, _: bytes) -> Inspection:
+def _ascend(path: Path) -> Inspection:
     return _of_many(path, FileKind.ASCEND, convert_ascend_path(path))
 
 
@@ -217,9 +219,7 @@ def _present(features: dict[str, bool]) -> tuple[list[str], list[str]]:
     ]
 
 
-READERS: dict[FileKind, Callable[[Path, bytes], Inspection]] = {
-    FileKind.EXECUTION_TRACE: _execution_trace,
-    FileKind.KINETO: _kineto,
+READERS: dict[FileKind, Callable[[Path], Inspection]] = {
     FileKind.CHAKRA: _chakra,
     FileKind.NSYS: _nsys,
     FileKind.ASCEND: _ascend,

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from etsim.tests.cli.caller import RECORDED, call
 from etsim.tests.kineto_maker import Recording, write_json
 
@@ -89,3 +91,20 @@ def test_people_get_lines(tmp_path: Path) -> None:
     assert "execution trace (schema 1.1.1" in lines[0]
     assert sum(line.startswith("  good for: etsim ") for line in lines) == 2
     assert said.err == ""
+
+
+@pytest.mark.parametrize("kind", ["et", "trace"])
+def test_of_a_cut_file_the_sound_part_is_told_where_asked(kind: str, tmp_path: Path) -> None:
+    whole = (RECORDED / f"mlp.{kind}.json.gz").read_bytes()
+    path = tmp_path / "cut.json.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    refused = call("inspect", path)
+    assert refused.code == 3
+    assert "--salvage" in refused.err
+    said = call("inspect", "--salvage", path, "--json")
+    assert said.code == 0
+    (found,) = json.loads(said.out)
+    assert any("before the cut" in warning for warning in found["warnings"])
+    (complete,) = inspected(RECORDED / f"mlp.{kind}.json.gz")
+    count = "nodes" if kind == "et" else "operators"
+    assert 0 < found["facts"][count] < complete["facts"][count]

@@ -18,6 +18,11 @@ _VARIANT = re.compile(r"-(instruct|chat|base|hf|it|fp8|fp4|nvfp4|int4|awq|gptq|b
 _DENSE_TYPES = {  # ungated FFN of two matrices, by Hugging Face's model_type
     "opt", "gpt2", "gpt_neox", "bloom", "falcon", "gptj", "starcoder2", "phi",
 }  # fmt: skip
+# whose head is the embedding where config.json does not say: as their classes have it
+_TIED_TYPES = {
+    "opt", "gpt2", "bloom", "falcon", "gemma", "gemma2", "gemma3", "gemma3_text", "cohere",
+    "cohere2", "mpt", "gpt_bigcode", "starcoder2",
+}  # fmt: skip
 
 
 class _LatentFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,17 +67,22 @@ class _HfConfig(msgspec.Struct):
     model_type: str = ""
     num_hidden_layers: int | None = None
     n_layer: int | None = None
+    num_layers: int | None = None
     hidden_size: int | None = None
     n_embd: int | None = None
     num_attention_heads: int | None = None
     n_head: int | None = None
     num_key_value_heads: int | None = None
+    num_kv_heads: int | None = None
+    multi_query_group_num: int | None = None
     multi_query: bool = False
     head_dim: int | None = None
     intermediate_size: int | None = None
     ffn_dim: int | None = None
+    ffn_hidden_size: int | None = None
     n_inner: int | None = None
     vocab_size: int | None = None
+    padded_vocab_size: int | None = None
     tie_word_embeddings: bool | None = None
     torch_dtype: str | None = None
     dtype: str | None = None
@@ -84,6 +94,7 @@ class _HfConfig(msgspec.Struct):
     num_experts_per_tok: int | None = None
     moe_intermediate_size: int | None = None
     n_shared_experts: int | None = None
+    shared_expert_intermediate_size: int | None = None
     first_k_dense_replace: int | None = None
     kv_lora_rank: int | None = None
     q_lora_rank: int | None = None
@@ -170,10 +181,10 @@ def read_hf_config(content: bytes, path: Path) -> ModelCard:
     except msgspec.MsgspecError as error:
         raise SpecError(path, {"config.json": str(error)}) from error
     needed = {
-        "num_hidden_layers": config.num_hidden_layers or config.n_layer,
+        "num_hidden_layers": config.num_hidden_layers or config.n_layer or config.num_layers,
         "hidden_size": config.hidden_size or config.n_embd,
         "num_attention_heads": config.num_attention_heads or config.n_head,
-        "vocab_size": config.vocab_size,
+        "vocab_size": config.vocab_size or config.padded_vocab_size,
     }
     missing = {
         key: "missing; is this a language model's config?" for key, v in needed.items() if not v
@@ -181,19 +192,19 @@ def read_hf_config(content: bytes, path: Path) -> ModelCard:
     if missing:
         raise SpecError(path, missing)
     layers, hidden, heads, vocab = (int(v or 0) for v in needed.values())
-    ffn = config.intermediate_size or config.ffn_dim or config.n_inner or 4 * hidden
-    kv_heads = config.num_key_value_heads or (1 if config.multi_query else heads)
+    ffn = _ffn(config) or 4 * hidden
+    tied = config.tie_word_embeddings
     card = ModelCard(
         name=path.parent.name if path.name == "config.json" else path.stem,
         layers=layers,
         hidden=hidden,
         query_heads=heads,
-        kv_heads=kv_heads,
+        kv_heads=_kv_heads(config) or heads,
         head_dim=config.head_dim or hidden // heads,
         ffn=ffn,
         vocab=vocab,
         gated=config.model_type not in _DENSE_TYPES,
-        tied=bool(config.tie_word_embeddings),
+        tied=config.model_type in _TIED_TYPES if tied is None else tied,
         latent=_latent(config),
         experts=_experts(config, ffn),
         weight_bytes=_weight_bytes(config),
@@ -201,6 +212,16 @@ def read_hf_config(content: bytes, path: Path) -> ModelCard:
         sources={"all": str(path.name)},
     )
     return _checked(card, path)
+
+
+def _ffn(config: _HfConfig) -> int | None:
+    return config.intermediate_size or config.ffn_dim or config.ffn_hidden_size or config.n_inner
+
+
+def _kv_heads(config: _HfConfig) -> int | None:
+    """Give the key heads under the names that models call them by, None where there are as many."""
+    stated = config.num_key_value_heads or config.num_kv_heads or config.multi_query_group_num
+    return stated or (1 if config.multi_query else None)
 
 
 def _weight_bytes(config: _HfConfig) -> float:
@@ -229,11 +250,15 @@ def _experts(config: _HfConfig, ffn: int) -> Experts | None:
     count = config.num_local_experts or config.n_routed_experts or config.num_experts
     if not count:
         return None
+    each = config.moe_intermediate_size or ffn
+    # one wide shared expert counts as so many of the others (Qwen2-MoE); Llama 4 has one as wide
+    shared = round((config.shared_expert_intermediate_size or 0) / each)
+    shared = shared or int(config.model_type.startswith("llama4"))
     return Experts(
         count=count,
         per_token=config.num_experts_per_tok or 2,
-        ffn=config.moe_intermediate_size or ffn,
-        shared=config.n_shared_experts or 0,
+        ffn=each,
+        shared=config.n_shared_experts or shared,
         dense_layers=config.first_k_dense_replace or 0,
     )
 

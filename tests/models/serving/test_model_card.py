@@ -130,3 +130,42 @@ def test_an_unknown_key_in_a_card_is_told(tmp_path: Path) -> None:
     path.write_text("name: x\nlayrs: 3\n")
     with pytest.raises(SpecError, match="layrs"):
         load_card(path)
+
+
+def config(tmp_path: Path, model_type: str, **figures: object) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": model_type, **figures}))
+    return path
+
+
+def test_a_shared_expert_given_by_its_width_counts(tmp_path: Path) -> None:
+    """Qwen1.5-MoE-A2.7B: 14.3 billion, of them 0.83 in the shared experts."""
+    path = config(
+        tmp_path, "qwen2_moe", hidden_size=2048, num_hidden_layers=24, num_attention_heads=16,
+        num_key_value_heads=16, intermediate_size=5632, moe_intermediate_size=1408,
+        shared_expert_intermediate_size=5632, num_experts=60, num_experts_per_tok=4,
+        vocab_size=151936, tie_word_embeddings=False,
+    )  # fmt: skip
+    assert load_card(path).total_params / 1e9 == pytest.approx(14.3, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "figures", "billions"),
+    [
+        ("gpt2", {"n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257}, 0.124),
+        ("gemma", {"hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
+                   "num_key_value_heads": 16, "head_dim": 256, "intermediate_size": 24576,
+                   "vocab_size": 256000}, 8.54),
+        ("bloom", {"hidden_size": 14336, "n_layer": 70, "num_attention_heads": 112,
+                   "vocab_size": 250880}, 176.2),
+        ("chatglm", {"hidden_size": 4096, "num_layers": 28, "num_attention_heads": 32,
+                     "multi_query_group_num": 2, "ffn_hidden_size": 13696,
+                     "padded_vocab_size": 65024}, 6.24),
+    ],
+)  # fmt: skip
+def test_models_whose_config_does_not_say_that_they_tie_come_to_their_published_size(
+    tmp_path: Path, model_type: str, figures: dict[str, object], billions: float
+) -> None:
+    assert load_card(config(tmp_path, model_type, **figures)).total_params / 1e9 == pytest.approx(
+        billions, rel=0.01
+    )

@@ -9,7 +9,7 @@ from math import ceil, prod
 import numpy as np
 
 from ..errors import UsageError
-from ..graph import ExecutionGraph, Operator
+from ..graph import NONE, ExecutionGraph, Int64s, Operator
 from .edit import Mask
 from .memory_training import FUSED_STEP
 from .recost import has_device
@@ -32,21 +32,22 @@ def _fused(scenario: Scenario, values: Mapping[str, Value]) -> Scenario:
     if kind and kind not in FUSED:
         raise UsageError(f"fused-optimizer: no {kind!r}", remedy=f"one of {', '.join(FUSED)}")
     graph = scenario.graph
-    worker = Worker(scenario)
-    issued = np.zeros(len(graph), dtype=bool)
     fused = np.array(["_fused_" in name for name in graph.names], dtype=bool)
-    for iteration in iterations(graph, "fused-optimizer"):
-        rows = iteration.optimizer
-        if len(rows) < 2 or fused[graph.nodes.name[rows]].any():
-            continue
-        own = np.zeros(len(graph), dtype=bool)
-        own[rows[1:]] = True
-        issued |= own
-        took_ns = _work_ns(graph, _replaced(graph, own))
-        _insert(worker, iteration, kind or _kind(graph.name_of(int(rows[0]))), took_ns)
-    gone = _replaced(graph, issued)
+    steps = [
+        iteration
+        for iteration in iterations(graph, "fused-optimizer")
+        if len(iteration.optimizer) > 1 and not fused[graph.nodes.name[iteration.optimizer]].any()
+    ]
+    step_of = np.full(len(graph), NONE, dtype=np.int64)
+    for number, iteration in enumerate(steps):
+        step_of[iteration.optimizer[1:]] = number
+    gone = _replaced(graph, step_of != NONE)
     if not gone.any():
         return scenario
+    worker = Worker(scenario)
+    for iteration, took_ns in zip(steps, _work_ns(graph, gone, step_of), strict=True):
+        mark = graph.name_of(int(iteration.optimizer[0]))
+        _insert(worker, iteration, kind or _kind(mark), took_ns or None)
     kept = worker.scenario.graph
     removed = np.zeros(len(kept), dtype=bool)
     removed[worker.insertion.places()[: len(graph)][gone]] = True
@@ -67,13 +68,18 @@ def _replaced(graph: ExecutionGraph, issued: Mask) -> Mask:
     return ((issued & host) | launched) & ~fixed(graph)
 
 
-def _work_ns(graph: ExecutionGraph, rows: Mask) -> int | None:
-    """Give what the replaced operators took; None where nobody measured it.
+def _work_ns(graph: ExecutionGraph, gone: Mask, step_of: Int64s) -> list[int]:
+    """Give what the replaced operators of each step took; 0 where nobody measured it.
 
     The fused step moves no byte that they did not move, so it takes no longer.
     """
-    working = rows & (graph.on_device() if has_device(graph) else True)
-    return int(graph.nodes.duration_ns[working].sum()) or None
+    on_device = graph.on_device()
+    working = np.flatnonzero(gone & (on_device if has_device(graph) else True))
+    issuer = np.where(on_device[working], graph.nodes.parent[working], working)
+    took = np.zeros(int(step_of.max()) + 1, dtype=np.int64)
+    np.add.at(took, step_of[issuer], graph.nodes.duration_ns[working])
+    result: list[int] = took.tolist()
+    return result
 
 
 def _insert(worker: Worker, iteration: Iteration, kind: str, took_ns: int | None) -> None:

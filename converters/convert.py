@@ -141,6 +141,7 @@ def convert(sources: Sources, *, allow_partial: bool = False, salvage: bool = Fa
     return _from_trace(trace, (et, join(et, trace, allow_partial=allow_partial)))
 
 
+@collector_paused()
 def convert_kineto(path: Path, data: bytes | None = None, *, salvage: bool = False) -> Converted:
     """Convert a Kineto trace alone; arguments as `kineto.read_kineto`."""
     return convert_trace(read_kineto(path, data, salvage=salvage))

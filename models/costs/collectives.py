@@ -11,7 +11,7 @@ from typing import TypeGuard
 import numpy as np
 
 from ..errors import SpecError
-from ..hardware import Hardware, Link, LinkTier
+from ..hardware import DeviceKind, Hardware, Link, LinkTier
 from .collective_law import CollectiveLaw, LeftOver
 
 _TIERS = (LinkTier.NODE, LinkTier.HOST, LinkTier.NETWORK)
@@ -44,6 +44,9 @@ _HOST_SHARE = 0.62
 _HOST_GROWTH = -0.25
 _ABSENT = {"growth": 0.0, "local": 0.0}  # of a calibrated law that does not state them
 _NETWORK_SHARE = 0.8
+# A ring enters and leaves a machine once, and as many rings run as it has adapters, one a device:
+# each carries its part. In the others every rank sends over the adapter of its own.
+_RINGS = ("all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce")
 _NETWORK_STEP_NS = 1000.0  # beside the link's own latency
 
 
@@ -69,10 +72,13 @@ def sent_share(kind: str, ranks: int) -> float:
 def law_for(hardware: Hardware, link: Link, kind: str) -> CollectiveLaw:
     """Give a machine's law for a kind of collective over one of its links.
 
-    A calibration's own law comes first, within one machine.
+    A calibration's own law comes first, within one machine. Processes of a CPU meet in gloo, whose
+    ring steps are wake-ups of threads: t = latency (n - 1) + S / bandwidth.
     """
     if link.tier is not LinkTier.NETWORK and (measured := _calibrated(hardware, kind)):
         return measured
+    if hardware.device.kind is DeviceKind.CPU and link.tier is LinkTier.NODE:
+        return CollectiveLaw(0.0, link.latency_ns, 0.0, link.bandwidth_gbps)
     start, step, root, share, local = _NODE[_LIKE.get(kind, kind)]
     growth = 0.0
     stated = f"links.{link.tier}.efficiency.{kind}" not in hardware.defaulted
@@ -149,11 +155,17 @@ def _two_tiers_ns(
     """Give the time over several machines: a ring's slowest link bounds it, steps add up."""
     inner = hardware.link(LinkTier.NODE) or hardware.link(LinkTier.HOST)
     local = min(ranks, inner.max_devices) if inner else 1
-    machines = max(2.0, -(-ranks // local))
+    machines = -(-ranks // local)
     sent = np.array([sent_share(kind, ranks) * message_bytes])
-    time = float(across.time_ns(sent, np.array([machines]))[0])
+    rings = _fewest_on_a_machine(ranks, machines, local) if kind in _RINGS else 1
+    time = float(across.time_ns(sent / rings, np.array([max(2.0, machines)]))[0])
     if inner is None or local < 2:
         return time
     inside = law_for(hardware, inner, kind)
     steps = inside.step_ns * (local - 1)
     return max(time, float(inside.time_ns(sent, np.array([float(local)]))[0])) + steps
+
+
+def _fewest_on_a_machine(ranks: int, machines: int, local: int) -> int:
+    """Count the ranks of the machine with fewest, each filled before the next."""
+    return ranks - (machines - 1) * local

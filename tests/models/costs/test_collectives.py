@@ -10,6 +10,7 @@ from etsim.models.costs.collective_law import CollectiveLaw, LeftOver, fit_law
 from etsim.models.costs.collectives import canonical_kind, sent_share, transfer_ns
 from etsim.models.errors import SpecError
 from etsim.models.hardware import Hardware, Link, LinkTier
+from etsim.models.specs import load
 
 Maker = Callable[..., Hardware]
 
@@ -42,13 +43,41 @@ def test_a_group_larger_than_any_link_has_no_price(make_gpu: Maker) -> None:
     assert transfer_ns(make_gpu("one"), "all_reduce", 1024, 64) is None
 
 
-def test_two_machines_are_slower_than_one(make_gpu: Maker) -> None:
-    gpu = make_gpu("one")
+def over_network(gpu: Hardware, kind: str, size: int, ranks: int) -> float:
+    """Give the time with an adapter of 25 GB/s a device between machines of eight."""
     far = replace(gpu, links=(*gpu.links, Link("IB", LinkTier.NETWORK, 25, 5000, 1024)))
-    near_ns, far_ns = (transfer_ns(far, "all_reduce", 1 << 26, n) for n in (8, 16))
-    assert near_ns is not None
-    assert far_ns is not None
-    assert far_ns > 2 * near_ns
+    taken = transfer_ns(far, kind, size, ranks)
+    assert taken is not None
+    return taken
+
+
+def test_two_machines_are_slower_than_one(make_gpu: Maker) -> None:
+    near_ns, far_ns = (over_network(make_gpu("one"), "all_reduce", 1 << 26, n) for n in (8, 16))
+    assert far_ns > 1.3 * near_ns
+
+
+def test_rings_between_machines_use_all_adapters_at_once(make_gpu: Maker) -> None:
+    """16 ranks: 8 rings over 8 adapters of 0.8 x 25 GB/s. 9 ranks: the ninth has one adapter."""
+    size = 1 << 30
+    full = over_network(make_gpu("one"), "all_reduce", size, 16)
+    assert 2 * 15 / 16 * size / full == pytest.approx(8 * 0.8 * 25, rel=0.15)
+    lone = over_network(make_gpu("one"), "all_reduce", size, 9)
+    assert 2 * 8 / 9 * size / lone == pytest.approx(0.8 * 25, rel=0.15)
+
+
+def test_a_pair_between_machines_has_one_adapter(make_gpu: Maker) -> None:
+    size = 1 << 30
+    taken = over_network(make_gpu("one"), "all_to_all", size, 16)
+    assert 15 / 16 * size / taken == pytest.approx(0.8 * 25, rel=0.15)
+
+
+def test_processes_of_a_cpu_meet_by_wake_ups_of_threads() -> None:
+    cpu = load("cpu-cloud-2core")
+    small, large = (transfer_ns(cpu, "all_reduce", size, 2) for size in (1024, 1 << 26))
+    assert small is not None
+    assert large is not None
+    assert small == pytest.approx(200_000, rel=0.01)
+    assert (1 << 26) / (large - small) == pytest.approx(1.5, rel=0.01)
 
 
 def test_a_law_is_found_again_in_its_own_times() -> None:

@@ -86,7 +86,7 @@ def planned() -> None:
     fleet = found.fleet(0)
     requests = trial_requests(ask, 0)
     begin = time.process_time()
-    try_fleet(mixed, ask, fleet, requests)
+    try_fleet(mixed, ask, fleet, requests, 0)
     spent = time.process_time() - begin
     pools = len(cluster_of(mixed, fleet).pools)
     print(f"plan: one trial of {len(requests):,} requests on {pools} pool(s) in {spent:.2f} s")

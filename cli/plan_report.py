@@ -149,6 +149,9 @@ def _print_grounds(answer: Plan, setup: Setup) -> None:
         f"{percent(doubt.spread)} faster or slower"
     )
     say(f"rests on: {answer.origin}; {len(answer.trials)} fleets simulated")
+    smallest = min((trial.slice for trial in answer.trials), default=1.0)
+    if smallest < 1.0:
+        note(f"fleets this large were tried by slices, down to {percent(smallest)} of one")
     say(f"not modelled: {', '.join(NOT_MODELLED)}")
     if not answer.confirmed:
         warn("no simulated fleet kept the promises: the verdict rests on the closed forms alone")
@@ -169,6 +172,7 @@ def as_json(answer: Plan, setup: Setup, ask: Ask) -> dict[str, object]:
                 "simulated_ttft_s": trial.ttft_s,
                 "simulated_tpot_s": trial.tpot_s,
                 "keeps": trial.keeps,
+                "slice": trial.slice,
             }
             for trial in answer.trials
         ],

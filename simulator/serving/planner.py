@@ -119,7 +119,7 @@ def _try_best(setup: Setup, ask: Ask, found: Candidates, effort: Effort) -> list
         if effort.most_devices is not None:
             index = index[found.devices[index] <= effort.most_devices]
         chosen = index[: effort.trials // 2].tolist()
-        trials += [try_fleet(setup, ask, found.fleet(i), load) for i in chosen]
+        trials += [try_fleet(setup, ask, found.fleet(i), load, effort.seed) for i in chosen]
     return trials
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from etsim.benchmarks.page_table import write_table
 from etsim.converters.convert import Sources, convert
 from etsim.models.graph import ExecutionGraph
 from etsim.models.specs import load
@@ -28,7 +29,6 @@ from etsim.simulator.memory import Memory, memory_after, with_memory
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "whatif.md"
-BEGIN, END = "<!-- memory: begin -->", "<!-- memory: end -->"
 MACHINE = "cpu-cloud-2core"
 
 
@@ -144,13 +144,6 @@ def table(found: Sequence[Truth]) -> str:
     return "\n".join((head, *rows))
 
 
-def write(text: str) -> None:
-    """Put the table between its marks in the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    begin, end = page.index(BEGIN) + len(BEGIN), page.index(END)
-    PAGE.write_text(f"{page[:begin]}\n{text}\n{page[end:]}", encoding="utf-8")
-
-
 def main() -> None:
     """Print the table of all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,7 +156,7 @@ def main() -> None:
             record(folder)
         text = table([truth(folder, case) for case in CASES])
     if args.write:
-        write(text)
+        write_table(PAGE, "memory", text)
     print(text)
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from etsim.benchmarks.page_table import write_table
 from etsim.cli.machines import SOURCE, target_hardware
 from etsim.converters.convert import Sources, convert
 from etsim.models.graph import ExecutionGraph
@@ -30,7 +31,6 @@ PAGE = HERE.parent / "docs" / "whatif.md"
 # Of a small machine shared with others; two ranks on its two cores wait for each other's rivals.
 NOISE, NOISE_OF_RANKS = 0.1, 0.25
 WALL = ("wall", "wall.0")  # of one process, of the first of several
-BEGIN, END = "<!-- truth: begin -->", "<!-- truth: end -->"
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,6 @@ def table(found: Sequence[Truth]) -> str:
     return "\n".join((head, *rows))
 
 
-def write(text: str) -> None:
-    """Put the table between its marks in the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Record if asked, judge, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -180,7 +172,7 @@ def main() -> None:
     wrong = [t.case.told for t in found if not t.sign_is_right]
     print(f"\n{len(found) - len(wrong)} of {len(found)} signs right", *wrong, sep="; ")
     if args.write:
-        write(text)
+        write_table(PAGE, "truth", text)
 
 
 if __name__ == "__main__":

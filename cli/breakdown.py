@@ -7,7 +7,6 @@ import click
 
 from ..converters.recording import Recording
 from ..models.errors import UsageError
-from ..models.graph import ExecutionGraph
 from ..models.timeline import Timeline, measured
 from ..simulator.breakdown.activity import activity_of, ranks_of
 from ..simulator.breakdown.ascend_style import ASCEND_COLUMNS, AscendRow, ascend_rows
@@ -19,7 +18,7 @@ from ..simulator.breakdown.selection import Selection
 from ..simulator.collective_skew import collective_skew
 from .breakdown_json import document
 from .breakdown_text import Result, show, show_csv, tell
-from .inputs import load_recordings, need_times
+from .inputs import load_recordings, need_times, notes_of
 from .output import csv_option, json_option, print_csv, print_json, print_table, say
 
 
@@ -73,12 +72,12 @@ def command(
     skew = collective_skew(timelines) if len(ranks) > 1 else None
     result = Result(ranks, skew, wanted.by)
     if as_json:
-        print_json(document(result.ranks, result.skew, result.by, _notes(graphs)))
+        print_json(document(result.ranks, result.skew, result.by, notes_of(graphs)))
     elif as_csv:
         show_csv(result)
     else:
         show(result)
-        tell(result, _notes(graphs), include_unlinked=include_unlinked)
+        tell(result, notes_of(graphs), include_unlinked=include_unlinked)
 
 
 def _pattern(regex: str | None) -> re.Pattern[str] | None:
@@ -95,15 +94,6 @@ def _overhead(recordings: Sequence[Recording]) -> dict[int, Intervals]:
         recording.graph.meta.rank: Intervals(recording.overhead.start_ns, recording.overhead.end_ns)
         for recording in recordings
     }
-
-
-def _notes(graphs: Sequence[ExecutionGraph]) -> list[str]:
-    several = len(graphs) > 1
-    return [
-        f"rank {graph.meta.rank}: {told}" if several else told
-        for graph in graphs
-        for told in graph.meta.notes
-    ]
 
 
 def _show_ascend(

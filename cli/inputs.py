@@ -23,6 +23,16 @@ def load_graphs(specs: Sequence[str], *, salvage: bool = False) -> list[Executio
     return [recording.graph for recording in load_recordings(specs, salvage=salvage)]
 
 
+def notes_of(graphs: Sequence[ExecutionGraph]) -> list[str]:
+    """Give what the readers noted, with the rank where there are several."""
+    several = len(graphs) > 1
+    return [
+        f"rank {graph.meta.rank}: {told}" if several else told
+        for graph in graphs
+        for told in graph.meta.notes
+    ]
+
+
 def load_recordings(specs: Sequence[str], *, salvage: bool = False) -> list[Recording]:
     """Give every rank named, in order of ranks, with what its reader knows beside the graph.
 

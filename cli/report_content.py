@@ -17,6 +17,7 @@ from ..simulator.explain import Explanation, explain
 from ..simulator.predict import Prediction, predict
 from ..simulator.summary import Summary, summarise
 from ..simulator.whatif import WhatIf, whatif
+from .inputs import notes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def gather(
         recorded=_split(lines),
         skew=collective_skew(lines) if len(graphs) > 1 else None,
         answers=tuple(_answer(graphs, machine, asked) for machine in machines),
-        notes=tuple(_notes(graphs)),
+        notes=tuple(notes_of(graphs)),
         command=command,
         versions=_versions(),
     )
@@ -131,15 +132,6 @@ def _answer(graphs: Sequence[ExecutionGraph], machine: Machine, asked: Sequence[
         explanation=explain(prediction),
         whatif=whatif(graphs, machine.source, machine.target, asked) if asked else None,
     )
-
-
-def _notes(graphs: Sequence[ExecutionGraph]) -> list[str]:
-    several = len(graphs) > 1
-    return [
-        f"rank {graph.meta.rank}: {told}" if several else told
-        for graph in graphs
-        for told in graph.meta.notes
-    ]
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from etsim.tests.cli.caller import RECORDED, Said, call, call_apart
+from etsim.tests.cli.caller import Said, call, call_apart
 from etsim.tests.kineto_maker import Recording, write_json
 
 Breaker = Callable[[Path, bytes], None]
@@ -227,27 +227,24 @@ def test_a_pattern_that_matches_nothing(tmp_path: Path, pair: tuple[Path, Path])
 # .et files
 
 
-@pytest.fixture(scope="module")
-def mlp(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("mlp") / "mlp.et"
-    call("convert", "--et", RECORDED / "mlp.et.json.gz", "--trace",
-         RECORDED / "mlp.trace.json.gz", "-o", path)  # fmt: skip
-    return path.read_bytes()
+@pytest.fixture
+def mlp_bytes(mlp: Path) -> bytes:
+    return mlp.read_bytes()
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.3, 0.5, 0.9, 0.9999])
-def test_an_et_file_cut_in_the_middle(tmp_path: Path, mlp: bytes, share: float) -> None:
+def test_an_et_file_cut_in_the_middle(tmp_path: Path, mlp_bytes: bytes, share: float) -> None:
     path = tmp_path / "cut.et"
-    path.write_bytes(mlp[: int(len(mlp) * share)])
+    path.write_bytes(mlp_bytes[: int(len(mlp_bytes) * share)])
     for verb in (("predict", "--et", path, "--hw", "a100"), ("inspect", path)):
         assert str(path) in call(*verb).fault(3)
 
 
-def test_an_et_file_with_a_flipped_byte_is_read_or_told(tmp_path: Path, mlp: bytes) -> None:
+def test_an_et_file_with_a_flipped_byte_is_read_or_told(tmp_path: Path, mlp_bytes: bytes) -> None:
     """Some flips only change a figure; none may end in a traceback."""
     path = tmp_path / "flipped.et"
-    for place in range(100, len(mlp), len(mlp) // 10):
-        flipped = bytearray(mlp)
+    for place in range(100, len(mlp_bytes), len(mlp_bytes) // 10):
+        flipped = bytearray(mlp_bytes)
         flipped[place] ^= 0x55
         path.write_bytes(bytes(flipped))
         said = call("inspect", path)
@@ -264,9 +261,9 @@ def test_an_execution_trace_where_a_converted_run_is_wanted(pair: tuple[Path, Pa
 
 
 @pytest.fixture
-def et(tmp_path: Path, mlp: bytes) -> Path:
+def et(tmp_path: Path, mlp_bytes: bytes) -> Path:
     path = tmp_path / "mlp.et"
-    path.write_bytes(mlp)
+    path.write_bytes(mlp_bytes)
     return path
 
 

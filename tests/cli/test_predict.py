@@ -14,22 +14,6 @@ from etsim.tests.kineto_maker import Recording, write_json
 A100 = ROOT / "examples" / "a100.yaml"
 
 
-@pytest.fixture(scope="module")
-def mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlp") / "mlp.et"
-    call("convert", "--et", RECORDED / "mlp.et.json.gz", "--trace",
-         RECORDED / "mlp.trace.json.gz", "-o", path)  # fmt: skip
-    return path
-
-
-@pytest.fixture(scope="module")
-def ddp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ddp")
-    call("convert", "--et", RECORDED / "ddp.et.*", "--trace", RECORDED / "ddp.trace.*",
-         "-o", folder / "ddp.et")  # fmt: skip
-    return folder
-
-
 def test_the_self_check_is_within_one_percent(mlp: Path) -> None:
     said = call("predict", "--et", mlp, "--hw", "source")
     assert said.code == 0

@@ -14,22 +14,6 @@ CHANGES = ("--apply", "host:speed=2", "--apply", "fuse:name=aten::add_")
 
 
 @pytest.fixture(scope="module")
-def mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlp") / "mlp.et"
-    call("convert", "--et", RECORDED / "mlp.et.json.gz", "--trace",
-         RECORDED / "mlp.trace.json.gz", "-o", path)  # fmt: skip
-    return path
-
-
-@pytest.fixture(scope="module")
-def ddp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ddp")
-    call("convert", "--et", RECORDED / "ddp.et.*", "--trace", RECORDED / "ddp.trace.*",
-         "-o", folder / "ddp.et")  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
 def html(mlp: Path) -> str:
     path = mlp.with_name("report.html")
     said = call("report", "--et", mlp, "--hw", "a100", "-o", path)

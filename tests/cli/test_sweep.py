@@ -7,15 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etsim.tests.cli.caller import RECORDED, call
-
-
-@pytest.fixture(scope="module")
-def mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlp") / "mlp.et"
-    call("convert", "--et", RECORDED / "mlp.et.json.gz", "--trace",
-         RECORDED / "mlp.trace.json.gz", "-o", path)  # fmt: skip
-    return path
+from etsim.tests.cli.caller import call
 
 
 def test_the_fastest_is_told_first_and_the_front_is_marked(mlp: Path) -> None:
